@@ -1,0 +1,66 @@
+# Atomos: every task of a developer. `make` alone prints this help.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(VENV)/.installed-run
+DEV    := $(VENV)/.installed-dev
+XDIST  ?= -n 2
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev test test-all check format lint types contracts bench lock clean
+
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUN) ## set everything up and serve on http://127.0.0.1:8000 (SQLite, one process)
+	@$(BIN)/atomos run
+
+dev: $(DEV) ## serve with reloader and debugger (`make dev SQL=1` prints every statement)
+	@$(BIN)/atomos run --dev $(if $(SQL),--sql)
+
+test: $(DEV) ## every test that needs no service
+	$(BIN)/pytest $(XDIST) -m "not services" --cov --cov-report= --cov-context=
+	$(BIN)/coverage report
+
+test-all: $(DEV) ## what needs services: PostgreSQL on 127.0.0.1:5432 (ATOMOS_TEST_POSTGRES_URL)
+	$(BIN)/pytest $(XDIST) -m services
+
+check: format lint types contracts test test-all ## all that CI runs
+
+format: $(DEV) ## is every file formatted?
+	$(BIN)/ruff format --check .
+
+lint: $(DEV) ## ruff
+	$(BIN)/ruff check .
+
+types: $(DEV) ## mypy strict, pyright
+	$(BIN)/mypy
+	$(BIN)/pyright --warnings
+
+contracts: $(DEV) ## who may import whom (setup.cfg)
+	$(BIN)/lint-imports --config setup.cfg
+
+bench: $(DEV) ## measure against peers, side by side (installs them into .venv-bench)
+	$(PYTHON) benchmarks/run.py
+
+lock: ## resolve the lock files again
+	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip -q install uv
+	$(VENV)-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+	$(VENV)-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -o requirements-dev.lock pyproject.toml
+
+clean: ## remove the environment, caches and the embedded database
+	rm -rf $(VENV) $(VENV)-lock $(VENV)-bench var .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/pip install -q --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --no-deps -e .
+	@touch $@
+
+$(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(BIN)/pip install -q --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install -q --no-deps -e .
+	@touch $@ $(RUN)

@@ -1,0 +1,1 @@
+"""Atomos: event-driven enterprise backends, and a reference service built on it."""
