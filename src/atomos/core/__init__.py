@@ -1,0 +1,1 @@
+"""The framework: domain, service, adapters and API, in the words of the specification; it knows no context."""
