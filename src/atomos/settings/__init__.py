@@ -1,0 +1,30 @@
+"""Typed settings in layers: code, `default.toml`, the profile's file, the environment, secrets from files."""
+
+from .loading import load
+from .mistakes import Mistake, SettingsError
+from .sections import (
+    DatabaseSettings,
+    DeliverySettings,
+    HttpSettings,
+    LogSettings,
+    NotificationsSettings,
+    Settings,
+    StorageSettings,
+    explain,
+)
+from .showing import Row
+
+__all__ = [
+    "DatabaseSettings",
+    "DeliverySettings",
+    "HttpSettings",
+    "LogSettings",
+    "Mistake",
+    "NotificationsSettings",
+    "Row",
+    "Settings",
+    "SettingsError",
+    "StorageSettings",
+    "explain",
+    "load",
+]

@@ -1,0 +1,66 @@
+"""The kinds of values that settings have: times, counts, ports and URLs, each with its limits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from ..core.domain import AtLeast, Length
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A number from `minimum` to `maximum`, both included; never NaN."""
+
+    minimum: float
+    maximum: float
+
+    def problem(self, value: float) -> str | None:
+        """Say that the number is outside, or None."""
+        return (
+            None
+            if self.minimum <= value <= self.maximum
+            else f"must be from {self.minimum} to {self.maximum}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A text that matches the whole of a regular expression, which `said` describes to people."""
+
+    said: str
+    expression: str
+
+    def problem(self, value: str) -> str | None:
+        """Say which form is wanted, or None. The text is not repeated: it may hold a password."""
+        return None if re.fullmatch(self.expression, value) else f"must be {self.said}"
+
+
+# Databases count timeouts in whole milliseconds and read 0 as "no limit": less than one would switch it off.
+Seconds = Annotated[float, Between(0.001, 86_400)]
+"""A time from a millisecond to a day."""
+
+Count = Annotated[int, AtLeast(1)]
+"""How many, at least one."""
+
+Port = Annotated[int, Between(1, 65_535)]
+"""A TCP port."""
+
+Text = Annotated[str, Length(1)]
+"""A text that is not empty."""
+
+DatabaseUrl = Annotated[
+    str,
+    Form(
+        "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
+        r"sqlite://(/.+)?|postgresql(\+psycopg)?://.*",
+    ),
+]
+"""Where a database is: `sqlite:///FILE`, `postgresql://...` or `postgresql+psycopg://...`."""
+
+StorageUrl = Annotated[str, Form("file://FOLDER or memory://", r"file://.+|memory://.*")]
+"""Where files are kept."""
+
+Address = Annotated[str, Form("an e-mail address such as shop@example.org", r"[^\r\n]+@[^\r\n]+")]
+"""An e-mail address, with or without a name in front of it."""
