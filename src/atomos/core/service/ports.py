@@ -5,9 +5,39 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from datetime import datetime
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar, Generic, TypeVar
 
-from ..domain.errors import AtomosError
+from ..domain.errors import AtomosError, DomainError, NotFound
+from ..domain.model import Aggregate
+
+_SHOWN = 100
+"""So many characters of a refused name are shown: it may come from anywhere."""
+
+T = TypeVar("T", bound=Aggregate)
+
+
+class Repository(ABC, Generic[T]):
+    """Where the aggregates of one class are kept. A unit of work hands it out; what it gives is seen to at commit.
+
+    `missing` is the error that `get` raises, made from the identity.
+    """
+
+    missing: ClassVar[type[NotFound]] = NotFound
+
+    def get(self, identity: str) -> T:
+        """Give the aggregate for a change. Raises `missing`."""
+        found = self.find(identity)
+        if found is None:
+            raise self.missing(identity)
+        return found
+
+    @abstractmethod
+    def find(self, identity: str) -> T | None:
+        """Give the aggregate for a change, or None."""
+
+    @abstractmethod
+    def add(self, aggregate: T) -> None:
+        """Take in a new aggregate. Its identity must be new: otherwise the commit raises `Conflict`."""
 
 
 class Outside(ABC):
@@ -25,6 +55,10 @@ class Unavailable(AtomosError):
         self.retry_after = retry_after
 
 
+class NotificationRefused(DomainError):
+    """A notification was refused for good. Sending the same one again will not help."""
+
+
 class Notifications(Outside):
     """Tells people something."""
 
@@ -33,16 +67,56 @@ class Notifications(Outside):
         """Send one notification.
 
         `to` is an address that the adapter understands. The same `effect_id` marks a repeat, so that the
-        receiver can drop it; None where there is none. Raises `Unavailable` where trying again may help.
+        receiver can drop it; None where there is none. Raises `Unavailable` where trying again may help, and
+        `NotificationRefused` where it will not: an empty `to`, a line break in `to` or `subject` (nothing is
+        sent then), an address that does not exist.
         """
 
 
+class FileMissing(NotFound):
+    """No file of that name is in the storage. `name` is what was asked for."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no file {name!r} in the storage; names() says which there are.")
+        self.name = name
+
+
+class NameOutside(DomainError):
+    """What was named cannot be a file inside the storage. `name` was given, `fault` says what is wrong."""
+
+    def __init__(self, name: str, fault: str) -> None:
+        shown = name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
+        super().__init__(
+            f"{shown!r} names no file inside the storage: {fault}. "
+            "Give a relative name such as 'reports/2026/07.csv'."
+        )
+        self.name, self.fault = name, fault
+
+
+class NameTaken(DomainError):
+    """A file cannot have this name: it is a folder's, or a part of it is a file's. `name` was given."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name!r} cannot be written: it names a folder, or something below a file. Give another name."
+        )
+        self.name = name
+
+
 class Storage(Outside):
-    """Keeps files under names such as `reports/2026/07.csv`: relative, with `/`, inside one root."""
+    """Keeps files under names such as `reports/2026/07.csv`: relative, with `/`, inside one root.
+
+    Each method raises `NameOutside` for a name that leads nowhere inside the root (empty, absolute, with
+    `..`, a backslash or a NUL, or through a link that leaves it), and `Unavailable` where trying again may
+    help.
+    """
 
     @abstractmethod
     def write(self, name: str, content: bytes) -> None:
-        """Write the whole file, or nothing of it; an older one of that name is replaced."""
+        """Write the whole file, or nothing of it; an older one of that name is replaced.
+
+        Raises `NameTaken` where the name is a folder's, or lies below a file.
+        """
 
     @abstractmethod
     def read(self, name: str) -> bytes:
@@ -58,7 +132,7 @@ class Storage(Outside):
 
     @abstractmethod
     def names(self, folder: str = "") -> Iterator[str]:
-        """Name every file below the folder, sorted."""
+        """Name every file below the folder, sorted; "" is the root. A folder that is not there has none."""
 
 
 class Clock(ABC):

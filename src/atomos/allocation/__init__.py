@@ -1,0 +1,5 @@
+"""The reference context: promise stock to order lines. It exports its public events, and nothing else."""
+
+from .domain.events import Allocated, Deallocated, LineReleased, WentOutOfStock
+
+__all__ = ["Allocated", "Deallocated", "LineReleased", "WentOutOfStock"]

@@ -1,0 +1,93 @@
+"""What allocation answers when asked, one statement each, and the read model that it keeps for that."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Integer, Row, Select, String, Table, delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from atomos.core.adapters import ReadModel
+from atomos.core.domain import Page
+from atomos.core.service import Routes
+
+from ..domain.errors import NotAllocated, UnknownSku
+from ..domain.events import Allocated, BatchDetails, Deallocated, LineReleased
+from ..service.queries import AllocatedLine, AllocationsOf, BatchesOf, ProductDetails, ProductOf
+from .storage import BATCHES, LINES, METADATA
+
+ALLOCATIONS = Table(
+    "allocation_view",
+    METADATA,
+    Column("order_id", String(100), primary_key=True),
+    Column("sku", String(100), primary_key=True),
+    Column("quantity", Integer, nullable=False),
+    Column("batch", String(100), nullable=False),
+)
+
+VIEWS = (ALLOCATIONS,)
+"""The tables that projections may write."""
+
+
+def allocations_of(query: AllocationsOf, session: Session) -> tuple[AllocatedLine, ...]:
+    """Say which batches will supply an order. Raises `NotAllocated` when none will."""
+    view = ALLOCATIONS.c
+    statement = select(view.sku, view.quantity, view.batch).where(view.order_id == query.order_id).order_by(view.sku)
+    lines = tuple(AllocatedLine(**row._mapping) for row in session.execute(statement))
+    if not lines:
+        raise NotAllocated(query.order_id)
+    return lines
+
+
+def batches_of(query: BatchesOf, session: Session) -> Page[BatchDetails]:
+    """List batches by reference, a page at a time."""
+    statement = _batches().order_by(BATCHES.c.reference).limit(query.limit + 1)
+    if query.sku is not None:
+        statement = statement.where(BATCHES.c.sku == query.sku)
+    if query.cursor is not None:
+        statement = statement.where(BATCHES.c.reference > query.cursor)
+    found = [_details(row) for row in session.execute(statement)]
+    page = tuple(found[: query.limit])
+    return Page(items=page, cursor=page[-1].reference if len(found) > query.limit else None)
+
+
+def product_of(query: ProductOf, session: Session) -> ProductDetails:
+    """Say how a product stands. Raises `UnknownSku`."""
+    in_order_of_choice = _batches().order_by(BATCHES.c.eta.nulls_first(), BATCHES.c.reference)
+    batches = tuple(map(_details, session.execute(in_order_of_choice.where(BATCHES.c.sku == query.sku))))
+    if not batches:
+        raise UnknownSku(query.sku)
+    available = sum(batch.available for batch in batches)
+    allocated = sum(batch.quantity for batch in batches) - available
+    return ProductDetails(sku=query.sku, available=available, allocated=allocated, batches=batches)
+
+
+def show_allocation(event: Allocated, read_model: ReadModel) -> None:
+    """Show a line with its batch."""
+    row = {"order_id": event.order_id, "sku": event.sku, "quantity": event.quantity, "batch": event.batch}
+    read_model.execute(insert(ALLOCATIONS).values(row))
+
+
+def hide_allocation(event: Deallocated | LineReleased, read_model: ReadModel) -> None:
+    """Show a line no more."""
+    line = (ALLOCATIONS.c.order_id == event.order_id) & (ALLOCATIONS.c.sku == event.sku)
+    read_model.execute(delete(ALLOCATIONS).where(line))
+
+
+def _batches() -> Select[tuple[object, ...]]:
+    promised = select(func.coalesce(func.sum(LINES.c.quantity), 0)).where(LINES.c.batch == BATCHES.c.reference)
+    available = (BATCHES.c.quantity - promised.scalar_subquery()).label("available")
+    return select(BATCHES.c.reference, BATCHES.c.sku, BATCHES.c.eta, BATCHES.c.quantity, available)
+
+
+def _details(row: Row[tuple[object, ...]]) -> BatchDetails:
+    return BatchDetails(**row._mapping)  # type: ignore[arg-type]
+
+
+ROUTES = Routes(
+    queries={AllocationsOf: allocations_of, BatchesOf: batches_of, ProductOf: product_of},
+    projections={
+        Allocated: [show_allocation],
+        Deallocated: [hide_allocation],
+        LineReleased: [hide_allocation],
+    },
+    requires={AllocationsOf: "orders:read", BatchesOf: "stock:read", ProductOf: "stock:read"},
+)

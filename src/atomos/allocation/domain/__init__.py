@@ -1,0 +1,1 @@
+"""Products, batches and order lines: which stock is promised to whom."""

@@ -1,0 +1,17 @@
+"""The fields that messages and models share, each with its constraint, said once."""
+
+from typing import Annotated
+
+from atomos.core.domain import AtLeast, Length
+
+Sku = Annotated[str, Length(1, 100)]
+"""A stock-keeping unit: what a product is ordered by."""
+
+Reference = Annotated[str, Length(1, 100)]
+"""What a batch of stock is known by, across all products."""
+
+OrderId = Annotated[str, Length(1, 100)]
+"""What an order is known by."""
+
+Quantity = Annotated[int, AtLeast(1)]
+"""Pieces; at least one."""

@@ -1,0 +1,1 @@
+"""What allocation does when told something, and what it can be asked."""

@@ -1,0 +1,132 @@
+"""What the log needs of a database: the same steps on each, in its own SQL."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from ...service.delivery import Failure, Fence, Left
+
+
+class MessageRow(NamedTuple):
+    """A row of `atomos_message` as it is written; `payload` and `answer` are JSON text."""
+
+    id: str
+    kind: str
+    name: str
+    version: int
+    payload: str
+    fingerprint: str
+    answer: str | None
+    ordering_key: str | None
+    correlation_id: str
+    causation_id: str | None
+    principal: str
+    traceparent: str | None
+    deliveries: int
+
+
+class DeliveryRow(NamedTuple):
+    """A row of `atomos_delivery` as it is written."""
+
+    message_id: str
+    recipient: str
+    ordering_key: str | None
+    status: str
+    until: datetime | None
+
+
+class ClaimedRow(NamedTuple):
+    """A claimed delivery with its message, as it is read; times are aware."""
+
+    lease: int
+    seq: int
+    ordering_key: str | None
+    attempts: int
+    id: str
+    name: str
+    version: int
+    payload: str
+    message_key: str | None
+    correlation_id: str
+    causation_id: str | None
+    principal: str
+    traceparent: str | None
+    recorded_at: datetime
+
+
+Now = datetime | None
+"""The time that tests give; None is the database's own clock."""
+
+
+class LogDialect(ABC):
+    """The statements. Each runs in the transaction of the connection that it is given."""
+
+    @abstractmethod
+    def write(
+        self,
+        connection: Connection,
+        messages: Sequence[MessageRow],
+        deliveries: Sequence[DeliveryRow],
+        completes: Fence | None,
+        now: Now,
+    ) -> bool:
+        """Insert messages and deliveries, and complete a delivery. False: it is not held any more."""
+
+    @abstractmethod
+    def lock_keys(self, connection: Connection, keys: Sequence[str]) -> None:
+        """Hold ordering keys until the transaction ends; they come sorted."""
+
+    @abstractmethod
+    def answer(self, connection: Connection, message_id: str, answer: str) -> None:
+        """Add the answer to a command that was stored when it was decided."""
+
+    @abstractmethod
+    def recall(self, connection: Connection, message_id: str) -> tuple[str, str | None] | None:
+        """Find a message's fingerprint and answer (JSON text)."""
+
+    @abstractmethod
+    def enrol(self, connection: Connection, recipients: Sequence[str]) -> None:
+        """Add recipients to the register, where they are not in it yet."""
+
+    @abstractmethod
+    def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[str]:
+        """Say which recipients have something ready or due, or a lease that ran out."""
+
+    @abstractmethod
+    def lock_recipient(self, connection: Connection, recipient: str) -> bool:
+        """Hold a recipient's row in the register. False: it is paused, or unknown."""
+
+    @abstractmethod
+    def expire(self, connection: Connection, recipient: str, now: Now) -> None:
+        """End leases that ran out. Their rows are claimed alone from now on; one that was alone counts an attempt."""
+
+    @abstractmethod
+    def wake_due(self, connection: Connection, now: Now) -> None:
+        """Make ready what is scheduled or backing off and whose time has come, a thousand at most."""
+
+    @abstractmethod
+    def claim(
+        self, connection: Connection, recipient: str, room: int, worker: str, lease: timedelta, now: Now
+    ) -> list[ClaimedRow]:
+        """Lease what the claim rule allows, in the order of seq."""
+
+    @abstractmethod
+    def complete(self, connection: Connection, lease: int, recipient: str, seqs: Sequence[int], now: Now) -> int:
+        """Complete deliveries under their lease; say how many."""
+
+    @abstractmethod
+    def fail(self, connection: Connection, fence: Fence, failure: Failure, now: Now) -> bool:
+        """Note a failure under its lease. False: it is not held any more."""
+
+    @abstractmethod
+    def keep(self, connection: Connection, lease: int, left: Left) -> None:
+        """Let a lease hold no more than what is left, or end it."""
+
+    @abstractmethod
+    def renew(self, connection: Connection, worker: str, lease: timedelta, now: Now) -> None:
+        """Prolong a worker's leases."""

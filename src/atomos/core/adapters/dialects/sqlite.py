@@ -1,0 +1,219 @@
+"""The log on SQLite: every step runs under the one write lock, so that a step may be several statements."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import chain
+from typing import Any, cast
+
+from sqlalchemy import Connection
+
+from ...service.delivery import Failure, Fence, Left, Status
+from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+# SQLite takes 32,766 variables a statement at the most.
+_ROWS_A_STATEMENT = 1000
+
+_FENCED = """
+update atomos_delivery set status = 'done', attempts = attempts + 1, completed_at = :now
+where recipient = :recipient and status = 'ready' and seq in (select value from json_each(:seqs))
+  and seq in (select value from atomos_lease, json_each(seqs) where id = :lease)
+"""
+
+_WAITING = """
+select r.name from atomos_recipient r
+where r.name in (select value from json_each(:names)) and r.paused_at is null and (
+  exists (select 1 from atomos_delivery d where d.recipient = r.name and d.status = 'ready')
+  or exists (select 1 from atomos_lease l where l.recipient = r.name and l.until <= :now)
+  or exists (select 1 from atomos_delivery d
+             where d.recipient = r.name and d.status in ('scheduled', 'retrying') and d.until <= :now))
+"""
+
+_EXPIRE = """
+update atomos_delivery set alone = true, attempts = attempts + (
+  select json_array_length(l.seqs) = 1 from atomos_lease l, json_each(l.seqs) s
+  where l.recipient = :recipient and l.until <= :now and s.value = atomos_delivery.seq)
+where recipient = :recipient and status = 'ready' and seq in (
+  select s.value from atomos_lease l, json_each(l.seqs) s where l.recipient = :recipient and l.until <= :now)
+"""
+
+_WAKE_DUE = """
+update atomos_delivery set status = 'ready', until = null where seq in (
+  select seq from atomos_delivery where status in ('scheduled', 'retrying') and until <= :now order by until limit 1000)
+"""
+
+_CANDIDATES = """
+select null, d.seq, d.ordering_key, d.attempts, m.id, m.name, m.version, m.payload, m.ordering_key, m.correlation_id,
+       m.causation_id, m.principal, m.traceparent, m.recorded_at, d.alone
+from atomos_delivery d join atomos_message m on m.id = d.message_id
+where d.recipient = :recipient and d.status = 'ready'
+  and d.seq not in (select value from atomos_lease, json_each(seqs) where recipient = :recipient)
+  and (d.ordering_key is null or (
+    d.ordering_key not in (select value from atomos_lease, json_each(keys) where recipient = :recipient)
+    and d.ordering_key not in (
+      select e.ordering_key from atomos_delivery e
+      where e.recipient = :recipient and e.status in ('retrying', 'parked') and e.ordering_key is not null)))
+order by d.seq limit :room
+"""
+
+_LEASE = "insert into atomos_lease (worker, recipient, until, seqs, keys) values (:worker, :recipient, :until, :seqs, :keys)"
+
+_FAIL = """
+update atomos_delivery
+set status = :status, attempts = attempts + :counts, until = :until, completed_at = :completed_at, errors = :errors
+where seq = :seq
+"""
+
+_HELD = """
+select errors from atomos_delivery where recipient = :recipient and seq = :seq and status = 'ready'
+  and seq in (select value from atomos_lease, json_each(seqs) where id = :lease)
+"""
+
+
+class SqliteLog(LogDialect):
+    """Statements for SQLite 3.37 and later, in transactions that began with BEGIN IMMEDIATE."""
+
+    def write(
+        self,
+        connection: Connection,
+        messages: Sequence[MessageRow],
+        deliveries: Sequence[DeliveryRow],
+        completes: Fence | None,
+        now: Now,
+    ) -> bool:
+        """Insert messages and deliveries, one statement each, and complete a delivery."""
+        if completes is not None and not self.complete(
+            connection, completes.lease, completes.recipient, [completes.seq], now
+        ):
+            return False
+        recorded = _micros(now)
+        rows = [(*row, recorded) for row in messages]
+        _insert(connection, "atomos_message", (*MessageRow._fields, "recorded_at"), rows)
+        due = [row if row.until is None else row._replace(until=_micros(row.until)) for row in deliveries]  # type: ignore[arg-type]
+        _insert(connection, "atomos_delivery", DeliveryRow._fields, due)
+        return True
+
+    def lock_keys(self, connection: Connection, keys: Sequence[str]) -> None:
+        """Nothing to do: there is one writer at a time."""
+
+    def answer(self, connection: Connection, message_id: str, answer: str) -> None:
+        """Add the answer to a stored command."""
+        _run(connection, "update atomos_message set answer = ? where id = ?", (answer, message_id))
+
+    def recall(self, connection: Connection, message_id: str) -> tuple[str, str | None] | None:
+        """Find a message's fingerprint and answer."""
+        found = _run(connection, "select fingerprint, answer from atomos_message where id = ?", (message_id,))
+        return cast("tuple[str, str | None] | None", found.fetchone())
+
+    def enrol(self, connection: Connection, recipients: Sequence[str]) -> None:
+        """Add recipients to the register."""
+        statement = "insert into atomos_recipient (name) select value from json_each(?) where true on conflict do nothing"
+        _run(connection, statement, (json.dumps(list(recipients)),))
+
+    def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[str]:
+        """Look by the partial indexes."""
+        values = {"names": json.dumps(list(recipients)), "now": _micros(now)}
+        return [row[0] for row in _run(connection, _WAITING, values)]
+
+    def lock_recipient(self, connection: Connection, recipient: str) -> bool:
+        """Look whether it is paused; the write lock is held already."""
+        statement = "select name from atomos_recipient where name = ? and paused_at is null"
+        return _run(connection, statement, (recipient,)).fetchone() is not None
+
+    def expire(self, connection: Connection, recipient: str, now: Now) -> None:
+        """End leases that ran out."""
+        values = {"recipient": recipient, "now": _micros(now)}
+        _run(connection, _EXPIRE, values)
+        _run(connection, "delete from atomos_lease where recipient = :recipient and until <= :now", values)
+
+    def wake_due(self, connection: Connection, now: Now) -> None:
+        """Make due rows ready."""
+        _run(connection, _WAKE_DUE, {"now": _micros(now)})
+
+    def claim(
+        self, connection: Connection, recipient: str, room: int, worker: str, lease: timedelta, now: Now
+    ) -> list[ClaimedRow]:
+        """Find the rows and write the lease."""
+        found = _run(connection, _CANDIDATES, {"recipient": recipient, "room": room}).fetchall()
+        rows = _until_alone(found)
+        if not rows:
+            return []
+        keys = sorted({row[2] for row in rows if row[2] is not None})
+        values = {
+            "worker": worker,
+            "recipient": recipient,
+            "until": _micros(now) + lease // _MICROSECOND,
+            "seqs": json.dumps([row[1] for row in rows]),
+            "keys": json.dumps(keys),
+        }
+        written: Any = _run(connection, _LEASE, values).lastrowid
+        return [ClaimedRow._make((written, *row[1:13], _EPOCH + row[13] * _MICROSECOND)) for row in rows]
+
+    def complete(self, connection: Connection, lease: int, recipient: str, seqs: Sequence[int], now: Now) -> int:
+        """Complete what the lease holds."""
+        values = {"lease": lease, "recipient": recipient, "seqs": json.dumps(list(seqs)), "now": _micros(now)}
+        return _run(connection, _FENCED, values).rowcount
+
+    def fail(self, connection: Connection, fence: Fence, failure: Failure, now: Now) -> bool:
+        """Note a failure, if the lease holds it."""
+        held = _run(connection, _HELD, fence._asdict()).fetchone()
+        if held is None:
+            return False
+        at = _micros(now)
+        said = {"at": (_EPOCH + at * _MICROSECOND).isoformat(), "error": failure.error}
+        values = {
+            "seq": fence.seq,
+            "status": failure.status.value,
+            "counts": int(failure.counts),
+            "until": None if failure.pause is None else at + int(failure.pause * 1_000_000),
+            "completed_at": at if failure.status is Status.DEAD else None,
+            "errors": json.dumps([said, *json.loads(held[0])][:5]),
+        }
+        _run(connection, _FAIL, values)
+        return True
+
+    def keep(self, connection: Connection, lease: int, left: Left) -> None:
+        """Shrink or end the lease."""
+        if left.seqs:
+            values = (json.dumps(left.seqs), json.dumps(left.keys), lease)
+            _run(connection, "update atomos_lease set seqs = ?, keys = ? where id = ?", values)
+        else:
+            _run(connection, "delete from atomos_lease where id = ?", (lease,))
+
+    def renew(self, connection: Connection, worker: str, lease: timedelta, now: Now) -> None:
+        """Prolong in one statement."""
+        until = _micros(now) + lease // _MICROSECOND
+        _run(connection, "update atomos_lease set until = ? where worker = ?", (until, worker))
+
+
+def _until_alone(rows: list[Any]) -> list[Any]:
+    # A row that is claimed alone ends the batch before it, so that nothing of its key overtakes it.
+    if rows and rows[0][14]:
+        return rows[:1]
+    first = next((n for n, row in enumerate(rows) if row[14]), len(rows))
+    return rows[:first]
+
+
+def _micros(at: datetime | None) -> int:
+    # The database's clock is this machine's: SQLite runs inside the process.
+    return time.time_ns() // 1000 if at is None else (at - _EPOCH) // _MICROSECOND
+
+
+def _insert(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    marks = f"({', '.join('?' * len(columns))})"
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        part = rows[start : start + _ROWS_A_STATEMENT]
+        statement = f"insert into {table} ({', '.join(columns)}) values {', '.join([marks] * len(part))}"  # noqa: S608
+        _run(connection, statement, list(chain.from_iterable(part)))
+
+
+def _run(connection: Connection, statement: str, values: Any) -> sqlite3.Cursor:
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+    return driver.execute(statement, values)

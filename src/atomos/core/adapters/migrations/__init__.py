@@ -1,0 +1,5 @@
+"""Migrations: every package that owns tables has a history and a version table of its own."""
+
+from .histories import CORE, DatabaseVersion, History, pending, revise, upgrade
+
+__all__ = ["CORE", "DatabaseVersion", "History", "pending", "revise", "upgrade"]

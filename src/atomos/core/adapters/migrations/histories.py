@@ -1,0 +1,101 @@
+"""Brings a database to the version of this build, with Alembic, in one transaction for all histories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, MetaData
+
+from ...service.diagnostics import Diagnosed
+from ..database import Database
+
+_HERE = Path(__file__).parent
+_LOCK = 4_170_110_152  # any number that nothing else locks: "atomos" is not a number
+
+
+class DatabaseVersion(Diagnosed):
+    """The database is not at the version of this build."""
+
+    code = "ATM052"
+
+
+class History(NamedTuple):
+    """The migrations of one package: its name, the folder of its versions, and its tables.
+
+    `metadata` is what autogenerate compares with; None where migrations are written by hand.
+    """
+
+    name: str
+    folder: Path
+    metadata: MetaData | None = None
+
+    @property
+    def version_table(self) -> str:
+        """The table that says how far this history is."""
+        return f"{self.name}_version"
+
+
+CORE = History("atomos", _HERE / "versions")
+"""The history of the log's tables."""
+
+
+def upgrade(database: Database, histories: Sequence[History]) -> list[str]:
+    """Bring every history to its newest version; name the versions that were applied. Safe when two begin at once."""
+    applied = []
+    with database.transaction() as connection:
+        _lock(connection)
+        for history in histories:
+            missing = _missing(connection, history)
+            if missing:
+                command.upgrade(_config(history, connection), "head")
+            applied += [f"{history.name} {revision}" for revision in missing]
+    return applied
+
+
+def pending(database: Database, histories: Sequence[History]) -> list[str]:
+    """Name the versions that the database lacks. Raises `DatabaseVersion` when it is newer than this build."""
+    with database.look() as connection:
+        return [f"{history.name} {revision}" for history in histories for revision in _missing(connection, history)]
+
+
+def revise(database: Database, history: History, message: str) -> Path:
+    """Write a new migration from the difference between the history's tables and the database; give its file."""
+    with database.transaction() as connection:
+        number = len(list(history.folder.glob("[0-9]*.py"))) + 1
+        config = _config(history, connection)
+        made = command.revision(config, message=message, autogenerate=True, rev_id=f"{number:04}")
+    assert made is not None  # noqa: S101 - Alembic gives one script for one revision
+    return Path(made.path if not isinstance(made, list) else made[0].path)  # type: ignore[union-attr]
+
+
+def _missing(connection: Connection, history: History) -> list[str]:
+    script = ScriptDirectory.from_config(_config(history, connection))
+    context = MigrationContext.configure(connection, opts={"version_table": history.version_table})
+    current = context.get_current_heads()
+    known = [revision.revision for revision in script.walk_revisions()]
+    if unknown := set(current) - set(known):
+        raise DatabaseVersion(f"{history.name} is at {', '.join(unknown)}, which this build does not know.")
+    newest_first = known[: known.index(current[0])] if current else known
+    return newest_first[::-1]
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("set local statement_timeout = 0")
+        connection.exec_driver_sql("set local lock_timeout = 0")
+        connection.exec_driver_sql(f"select pg_advisory_xact_lock({_LOCK})")
+
+
+def _config(history: History, connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_HERE).replace("%", "%%"))
+    config.set_main_option("version_locations", str(history.folder).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes.update(connection=connection, history=history)
+    return config

@@ -1,0 +1,61 @@
+"""Repositories on SQLAlchemy, and the read model that projections keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Generic, TypeVar
+
+from sqlalchemy import Executable, Result, Select, Table
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import UpdateBase
+
+from ..domain.model import Aggregate
+from ..service.errors import ForeignTable
+from ..service.ports import Repository
+from .unit_of_work import SqlUnitOfWork
+
+T = TypeVar("T", bound=Aggregate)
+
+
+class SqlRepository(Repository[T], Generic[T]):
+    """The aggregates of one mapped class. What it hands out is locked on PostgreSQL until the transaction ends."""
+
+    aggregate: ClassVar[type[Aggregate]]
+
+    def __init__(self, uow: SqlUnitOfWork) -> None:
+        self._uow = uow
+
+    def find(self, identity: str) -> T | None:
+        """Give the aggregate for a change, by its primary key, or None."""
+        return self._tracked(self._uow.session.get(self.aggregate, identity, with_for_update=True))
+
+    def add(self, aggregate: T) -> None:
+        """Take in a new aggregate."""
+        self._uow.session.add(aggregate)
+        self._uow.track(aggregate)
+
+    def _first(self, statement: Select[Any]) -> T | None:
+        """Give the aggregate that a statement selects, for a change, or None."""
+        locked = statement.with_for_update(of=self.aggregate)
+        return self._tracked(self._uow.session.scalars(locked).first())
+
+    def _tracked(self, found: Any) -> T | None:
+        if found is not None:
+            self._uow.track(found)
+        return found  # type: ignore[no-any-return]
+
+
+class ReadModel:
+    """The tables of a context's views, for the projections that keep them; any other table is refused."""
+
+    def __init__(self, session: Session, tables: Iterable[Table]) -> None:
+        self._session = session
+        self._tables = frozenset(tables)
+
+    def execute(self, statement: Executable) -> Result[Any]:
+        """Run one statement on tables of the views. Raises `ForeignTable`."""
+        touched = {statement.table} if isinstance(statement, UpdateBase) else set(statement.get_final_froms())  # type: ignore[attr-defined]
+        if foreign := touched - self._tables:
+            names = ", ".join(sorted(str(table) for table in foreign))
+            raise ForeignTable(f"A projection used {names}, which is not among the tables of the views.")
+        return self._session.execute(statement)

@@ -1,0 +1,60 @@
+"""The unit of work on SQLAlchemy: one session, one transaction, the log's rows inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from sqlalchemy import inspect
+from sqlalchemy.orm import Session
+
+from ..domain.model import Aggregate
+from ..service.delivery import Fence, Record
+from ..service.errors import NotOpen
+from ..service.handling import Handling
+from ..service.unit_of_work import UnitOfWork
+from .database import Database
+from .message_log import SqlMessageLog
+
+
+class SqlUnitOfWork(UnitOfWork):
+    """An atomic update of a database. A context's subclass adds its repositories, which use `session`."""
+
+    session: Session
+
+    def __init__(self, database: Database, log: SqlMessageLog) -> None:
+        super().__init__()
+        self._database = database
+        self._log = log
+        self._open = ExitStack()
+
+    def _begin(self, handling: Handling | None) -> None:
+        if handling is None:
+            raise NotOpen(f"{type(self).__name__} was entered outside the handling of a command.")
+        self._open.enter_context(self._database.turn())
+        # No autoflush: what was flushed before the commit would not be seen by the rule that raises versions.
+        self.session = Session(self._database.writer, autoflush=False, expire_on_commit=False)
+        self._open.callback(self.session.close)
+        handling.session = self.session
+
+    def _changed(self) -> bool:
+        session = self.session
+        return bool(session.new or session.deleted or any(session.is_modified(each) for each in session.dirty))
+
+    def _is_new(self, aggregate: Aggregate) -> bool:
+        return not inspect(aggregate).persistent
+
+    def _flush(self) -> None:
+        self.session.flush()
+
+    def _write(self, records: Sequence[Record], completes: Fence | None) -> None:
+        self._log.write(self.session.connection(), records, completes)
+
+    def _commit(self) -> None:
+        self.session.commit()
+        self._log.committed()
+
+    def _end(self) -> None:
+        self._open.close()
+        if self._handling is not None:
+            self._handling.session = None

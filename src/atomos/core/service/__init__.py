@@ -1,0 +1,74 @@
+"""The service layer: routes, the bus, the unit of work, deliveries and the worker; it knows no adapter."""
+
+from ..domain.messages import Created, Page
+from .bus import MessageBus
+from .delivery import Deliveries, MessageLog
+from .diagnostics import REGISTRY, Diagnostic, Finding, WiringError
+from .envelope import PUBLIC, SYSTEM, Envelope, Origin, Principal
+from .errors import (
+    Conflict,
+    InFlight,
+    LeaseLost,
+    NoHandling,
+    NoRoute,
+    NotCommitted,
+    NotOpen,
+    NotPermitted,
+    ReadOnly,
+    Reused,
+)
+from .injection import Offer, Offers
+from .ports import Clock, FileMissing, Meter, Notifications, Outside, Repository, Storage, Unavailable
+from .retry import Backoff, ConflictRetry
+from .routes import JoinedRoutes, Recipient, Routes, by, join, named, parks
+from .unit_of_work import UnitOfWork
+from .worker import Worker, WorkerSettings
+
+__all__ = [
+    "Backoff",
+    "Clock",
+    "Conflict",
+    "ConflictRetry",
+    "Created",
+    "Deliveries",
+    "Diagnostic",
+    "Envelope",
+    "FileMissing",
+    "Finding",
+    "InFlight",
+    "JoinedRoutes",
+    "LeaseLost",
+    "MessageBus",
+    "MessageLog",
+    "Meter",
+    "NoHandling",
+    "NoRoute",
+    "NotCommitted",
+    "NotOpen",
+    "NotPermitted",
+    "Notifications",
+    "Offer",
+    "Offers",
+    "Origin",
+    "Outside",
+    "PUBLIC",
+    "Page",
+    "Principal",
+    "REGISTRY",
+    "ReadOnly",
+    "Recipient",
+    "Repository",
+    "Reused",
+    "Routes",
+    "SYSTEM",
+    "Storage",
+    "Unavailable",
+    "UnitOfWork",
+    "WiringError",
+    "Worker",
+    "WorkerSettings",
+    "by",
+    "join",
+    "named",
+    "parks",
+]

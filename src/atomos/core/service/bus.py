@@ -1,0 +1,145 @@
+"""The message bus: entrypoints emit events and ask queries; it decides, obeys and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from ..domain.messages import Event, Query
+from .delivery import Claimed, MessageLog, Record
+from .dispatcher import Decided, Dispatcher, caused_by, command_records
+from .envelope import SYSTEM, Envelope, Origin, Principal, new_id
+from .errors import Conflict, InFlight, InsideHandling, NoAnswer, NotPermitted, Repeated
+from .executor import Executor
+from .handling import current_handling
+from .injection import Offers
+from .plans import EventPlan, Flow
+from .ports import Clock, Meter
+from .retry import ConflictRetry
+from .routes import JoinedRoutes
+
+A = TypeVar("A")
+
+_SYSTEM_ORIGIN = Origin(SYSTEM)
+
+
+class MessageBus:
+    """Routes messages to handlers, and injects what their signatures ask for.
+
+    Building it checks the wiring and raises `WiringError` with every mistake. It is safe to share by threads.
+    """
+
+    def __init__(
+        self,
+        routes: JoinedRoutes,
+        offers: Mapping[str, Offers],
+        log: MessageLog,
+        clock: Clock,
+        meter: Meter,
+        retry: ConflictRetry = ConflictRetry(),  # noqa: B008 - a constant
+    ) -> None:
+        self.flow = Flow(routes, offers, meter)
+        self._log = log
+        self._clock = clock
+        self._executor = Executor(self.flow, log, retry)
+        self._dispatcher = Dispatcher(self.flow, self._executor, log)
+
+    def emit(self, event: Event[A], origin: Origin = _SYSTEM_ORIGIN) -> A:
+        """Let the application hear an event, and tell the sender the answer.
+
+        One command is obeyed here, in one transaction that also stores the event, its other commands and everyone
+        who must hear of it. An error means that nothing was stored. With `origin.id`, a repeat gets the answer
+        that the first one got. Raises `NotPermitted`, `NoRoute`, `Conflict`, and what the handler raises.
+        """
+        plan = self._enter(event, origin.principal)
+        envelope = self._envelope(origin)
+        if origin.id is None:
+            return self._emit(plan, event, envelope)  # type: ignore[no-any-return]
+        return self._once(event, envelope, lambda: self._emit(plan, event, envelope))  # type: ignore[no-any-return]
+
+    def send_later(
+        self,
+        event: Event[Any],
+        origin: Origin = _SYSTEM_ORIGIN,
+        *,
+        at: datetime | None = None,
+        delay: timedelta | None = None,
+    ) -> str:
+        """Store an event that is heard later: at an instant (aware), or after a delay; give its id.
+
+        With neither, it is due at once, and the worker sees to it. With `origin.id`, a repeat stores nothing.
+        """
+        plan = self._enter(event, origin.principal)
+        if at is not None and (delay is not None or at.tzinfo is None):
+            raise ValueError("send_later takes either `at`, with a time zone, or `delay`.")
+        until = at if delay is None else self._clock.now() + delay
+        envelope = self._envelope(origin)
+        record = Record("event", envelope, event, plan.deliveries(event, None, until))
+        if origin.id is None:
+            self._log.append([record])
+        else:
+            self._once(event, envelope, lambda: self._log.append([record]))
+        return envelope.id
+
+    def ask(self, query: Query[A], origin: Origin = _SYSTEM_ORIGIN) -> A:
+        """Answer a question; nothing changes. Raises `NotPermitted`, `NoRoute`, and what the handler raises."""
+        _outside_handling()
+        plan = self.flow.handler(type(query))
+        _permit(plan.permission, query, origin.principal)
+        return self._executor.run(plan, self._envelope(origin), query)  # type: ignore[no-any-return]
+
+    def deliver(self, claimed: Claimed) -> bool:
+        """Hand a claimed delivery to its recipient; see `Dispatcher.deliver`."""
+        return self._dispatcher.deliver(claimed)
+
+    def _enter(self, event: Event[Any], principal: Principal) -> EventPlan:
+        _outside_handling()
+        plan = self.flow.event(type(event))
+        _permit(plan.permission, event, principal)
+        return plan
+
+    def _envelope(self, origin: Origin) -> Envelope:
+        id_ = origin.id or new_id()
+        correlation = origin.correlation_id or id_
+        return Envelope(id_, correlation, None, self._clock.now(), None, origin.principal.name, origin.traceparent)
+
+    def _once(self, event: Event[Any], envelope: Envelope, carry_out: Callable[[], Any]) -> Any:
+        if recalled := self._log.recall(envelope.id, event):
+            return recalled.answer
+        try:
+            return carry_out()
+        except Exception as error:
+            # Someone may have been first meanwhile: then a handler fails, or the log refuses the second row.
+            if recalled := self._log.recall(envelope.id, event):
+                return recalled.answer
+            if isinstance(error, (Conflict, Repeated)):
+                raise InFlight from error
+            raise
+
+    def _emit(self, plan: EventPlan, event: Event[Any], envelope: Envelope) -> Any:
+        decided: Decided = [
+            (trigger.name, position, command)
+            for trigger in plan.triggers
+            for position, command in enumerate(trigger.decide(event))
+        ]
+        heard = Record("event", envelope, event, plan.reacting(event))
+        main = next((each for each in decided if not plan.answers or type(each[2]) is plan.main), None)
+        if main is None:
+            if plan.answers:
+                raise NoAnswer(f"{type(event).__name__} was answered by none of its commands.")
+            self._log.append([heard._replace(answered=True)])
+            return None
+        others = command_records(self.flow, envelope, [each for each in decided if each is not main])
+        answer = self._executor.obey(main[2], caused_by(envelope, main[0], main[1]), prior=[heard, *others])
+        return answer if plan.answers else None
+
+
+def _outside_handling() -> None:
+    if (handling := current_handling()) is not None:
+        raise InsideHandling(f"{handling.plan.name} ({handling.plan.place}) used the bus.")
+
+
+def _permit(permission: str | None, message: object, principal: Principal) -> None:
+    if permission is not None and not principal.may(permission):
+        raise NotPermitted(f"{type(message).__name__} requires {permission}, which {principal.name} does not have.")

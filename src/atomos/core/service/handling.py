@@ -1,0 +1,113 @@
+"""The handling in progress: the one message that this thread is working on, and what hangs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ..domain.messages import Event, Message
+from ..domain.model import Aggregate
+from .delivery import Fence, Record
+from .envelope import Envelope, derived_id, new_id
+from .errors import NotListed
+
+if TYPE_CHECKING:  # plans make handlings, and a handling reads its plan: nothing here is injected
+    from .plans import Flow, HandlerPlan
+
+_CURRENT: ContextVar[Handling | None] = ContextVar("atomos_handling", default=None)
+
+
+def current_handling() -> Handling | None:
+    """Give the handling in progress in this thread, or None."""
+    return _CURRENT.get()
+
+
+class Handling:
+    """One message in the hands of its handler, entered as a context manager.
+
+    `prior` are records that are stored with a command's own (the event that triggered it, its other commands);
+    `completes` is the delivery that led here; `session` is the database session in use, opened when first asked for.
+    """
+
+    __slots__ = (
+        "_closers",
+        "_effects",
+        "_flow",
+        "_token",
+        "answer",
+        "committed",
+        "completes",
+        "envelope",
+        "message",
+        "plan",
+        "prior",
+        "session",
+        "stored",
+    )
+
+    def __init__(
+        self,
+        flow: Flow,
+        plan: HandlerPlan,
+        envelope: Envelope,
+        message: Message,
+        *,
+        prior: Sequence[Record] = (),
+        completes: Fence | None = None,
+        stored: bool = False,
+    ) -> None:
+        self._flow = flow
+        self.plan = plan
+        self.envelope = envelope
+        self.message = message
+        self.prior = prior
+        self.completes = completes
+        self.stored = stored
+        self.session: Any = None
+        self.committed = False
+        self.answer: Any = None
+        self._effects = 0
+        self._closers: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Handling:
+        self._token = _CURRENT.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _CURRENT.reset(self._token)
+        for close in self._closers:
+            close()
+
+    def at_end(self, close: Callable[[], None]) -> None:
+        """Have something closed when the handling ends, whatever its end."""
+        self._closers.append(close)
+
+    def effect_id(self) -> str:
+        """Make the id of the next effect outside: the same when this delivery is tried again."""
+        self._effects += 1
+        return derived_id(self.envelope.id, self.plan.name, self._effects)
+
+    def caused(self, events: Sequence[tuple[Aggregate, Event[Any]]]) -> list[Record]:
+        """Turn the events that aggregates recorded into records with their deliveries, after the projections ran."""
+        records = []
+        for aggregate, event in events:
+            plan = self._flow.event(type(event))
+            if type(event) not in self.plan.records:
+                raise NotListed(
+                    f"{type(aggregate).__name__} {aggregate.identity} recorded {type(event).__name__} during "
+                    f"{type(self.message).__name__} ({self.plan.place})."
+                )
+            for project in plan.projections:
+                project(event)
+            envelope = self.envelope._replace(
+                id=new_id(), causation_id=self.envelope.id, ordering_key=aggregate.identity
+            )
+            records.append(Record("event", envelope, event, plan.deliveries(event, aggregate.identity)))
+        return records
+
+    def records(self, answer: Any, caused: Sequence[Record]) -> list[Record]:
+        """Give all that one transaction stores: what came before, the command with its answer, what it caused."""
+        own = Record("command", self.envelope, self.message, (), True, answer, stored=self.stored)
+        prior = [r._replace(answered=True, answer=answer) if r.kind == "event" else r for r in self.prior]
+        return [*prior, own, *caused]

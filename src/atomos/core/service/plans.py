@@ -1,0 +1,190 @@
+"""Plans: all that the bus has to know of each message, worked out once from the routes and the offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from ..domain.messages import Command, Event, Message, Query, answer_of
+from .checks import check
+from .delivery import Delivery
+from .diagnostics import WiringError
+from .errors import NoRecipient, NoRoute
+from .injection import Bound, Offers, classes_in, members, place_of, signature_of
+from .ports import HandlingMeter, Meter
+from .routes import JoinedRoutes, Route
+
+
+class HandlerPlan(NamedTuple):
+    """A handler, bound to its collaborators; `records` are the events that its command may record."""
+
+    name: str
+    call: Callable[[Message], Any]
+    place: str
+    meter: HandlingMeter
+    permission: str | None = None
+    records: frozenset[type[Event[Any]]] = frozenset()
+    parks: bool = False
+
+
+class TriggerPlan(NamedTuple):
+    """A trigger: asked about an event, it gives commands, in their order."""
+
+    name: str
+    decide: Callable[[Event[Any]], tuple[Command[Any], ...]]
+
+
+class EventPlan(NamedTuple):
+    """What becomes of an event. `main` is the command that an emitter waits for; None where there is none.
+
+    `reactions` hear of it however it came; `listeners` are all recipients of one that was recorded or sent later.
+    """
+
+    permission: str | None
+    triggers: tuple[TriggerPlan, ...]
+    main: type[Command[Any]] | None
+    answers: bool
+    projections: tuple[Bound, ...]
+    reactions: tuple[Route, ...]
+    listeners: tuple[Route, ...]
+
+    def deliveries(self, event: Event[Any], key: str | None, until: datetime | None = None) -> tuple[Delivery, ...]:
+        """Address a recorded event to everyone who must hear of it."""
+        return _address(self.listeners, event, key, until)
+
+    def reacting(self, event: Event[Any]) -> tuple[Delivery, ...]:
+        """Address an emitted event, whose triggers were asked already, to its reactions."""
+        return _address(self.reactions, event, None, None)
+
+
+class Flow:
+    """The plans of a whole application, by message and by recipient."""
+
+    def __init__(self, routes: JoinedRoutes, offers: Mapping[str, Offers], meter: Meter) -> None:
+        """Check the wiring and make every plan. Raises `WiringError` with all mistakes."""
+        if findings := check(routes, offers):
+            raise WiringError(findings)
+        self.routes = routes
+        self._recipients = routes.recipients()
+        planner = _Planner(routes, offers, meter)
+        messages = routes.messages()
+        self._events: dict[type[Message], EventPlan] = {m: planner.event(m) for m in messages if issubclass(m, Event)}
+        self._handlers: dict[type[Message], HandlerPlan] = {
+            m: planner.handler(m) for m in messages if issubclass(m, (Command, Query))
+        }
+        self._reactions = {
+            name: planner.bound(row) for name, row in self._recipients.items() if row.kind == "reaction"
+        }
+        self._triggers = {
+            name: planner.trigger(row) for name, row in self._recipients.items() if row.kind == "trigger"
+        }
+
+    def event(self, message: type[Message]) -> EventPlan:
+        """Give the plan of an event. Raises `NoRoute`."""
+        plan = self._events.get(message)
+        return plan if plan is not None else _no_route(message)
+
+    def handler(self, message: type[Message]) -> HandlerPlan:
+        """Give the plan of a command or query. Raises `NoRoute`."""
+        plan = self._handlers.get(message)
+        return plan if plan is not None else _no_route(message)
+
+    def recipient(self, name: str) -> Route:
+        """Give the route of a recipient. Raises `NoRecipient`."""
+        route = self._recipients.get(name)
+        if route is None:
+            raise NoRecipient(f"{name} has a delivery, and this build has no such recipient.")
+        return route
+
+    def reaction(self, name: str) -> HandlerPlan:
+        """Give the plan of a reaction, by its recipient's name."""
+        return self._reactions[name]
+
+    def trigger(self, name: str) -> TriggerPlan:
+        """Give the plan of a trigger, by its recipient's name."""
+        return self._triggers[name]
+
+
+class _Planner:
+    """Turns checked routes into plans."""
+
+    def __init__(self, routes: JoinedRoutes, offers: Mapping[str, Offers], meter: Meter) -> None:
+        self._routes = routes
+        self._offers = offers
+        self._meter = meter
+
+    def bound(self, row: Route) -> HandlerPlan:
+        offers = self._offers[row.context]
+        names = signature_of(row.target).collaborators
+        records = frozenset(self._routes.records.get(row.message, ()))
+        return HandlerPlan(
+            name=row.name,
+            call=Bound(row.target, {name: offers[name].make for name in names}),
+            place=place_of(row.target),
+            meter=self._meter.of(row.kind, row.name),
+            permission=self._routes.requires.get(row.message) or None,
+            records=records,
+            parks=row.parks,
+        )
+
+    def handler(self, message: type[Message]) -> HandlerPlan:
+        kind = "command" if issubclass(message, Command) else "query"
+        return self.bound(self._routes.of(kind, message)[0])
+
+    def event(self, message: type[Event[Any]]) -> EventPlan:
+        triggers = self._routes.of("trigger", message)
+        reactions = self._routes.of("reaction", message)
+        commands = [command for row in triggers for command in commands_of(row)]
+        answer = members(answer_of(message))
+        answers = answer != members(None)
+        giving = [command for command in commands if members(answer_of(command)) == answer] if answers else commands
+        return EventPlan(
+            permission=self._routes.requires.get(message) or None,
+            triggers=tuple(self.trigger(row) for row in triggers),
+            main=giving[0] if giving else None,
+            answers=answers,
+            projections=tuple(self.bound(row).call for row in self._routes.of("projection", message)),  # type: ignore[misc]
+            reactions=reactions,
+            listeners=(*triggers, *reactions),
+        )
+
+    def trigger(self, row: Route) -> TriggerPlan:
+        if isinstance(row.target, type):
+            return TriggerPlan(row.name, _from_fields(row.message, row.target))
+        return TriggerPlan(row.name, lambda event: _listed(row.target(event)))
+
+
+def commands_of(row: Route) -> tuple[type[Command[Any]], ...]:
+    """Say which commands a trigger may return: the class itself, or what its function's annotation names."""
+    if isinstance(row.target, type):
+        return (row.target,)
+    return classes_in(signature_of(row.target).returns, Command)
+
+
+def shared_fields(event: type[Message], command: type[Message]) -> tuple[str, ...]:
+    """Name the fields that a command class takes from an event when it is the trigger itself."""
+    known = {field.name for field in fields(event)}
+    return tuple(field.name for field in fields(command) if field.name in known)
+
+
+def _from_fields(event: type[Message], command: type[Any]) -> Callable[[Event[Any]], tuple[Command[Any], ...]]:
+    names = shared_fields(event, command)
+    return lambda event: (command(**{name: getattr(event, name) for name in names}),)
+
+
+def _listed(decided: Command[Any] | Iterable[Command[Any]] | None) -> tuple[Command[Any], ...]:
+    if decided is None:
+        return ()
+    return (decided,) if isinstance(decided, Command) else tuple(decided)
+
+
+def _address(
+    rows: tuple[Route, ...], event: Event[Any], key: str | None, until: datetime | None
+) -> tuple[Delivery, ...]:
+    return tuple(Delivery(row.name, str(getattr(event, row.by)) if row.by else key, until) for row in rows)
+
+
+def _no_route(message: type[Message]) -> Any:
+    raise NoRoute(f"{message.__name__} is in no table of this application.")
