@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_origin, get_type_hints
 
+from click import Command
 from dependency_injector import containers, providers
 
 from .adapters.clock import SystemClock
@@ -14,17 +15,33 @@ from .adapters.codec import Codec
 from .adapters.database import Database, Sessions
 from .adapters.deliveries import SqlDeliveries
 from .adapters.message_log import SqlMessageLog
+from .adapters.migrations import History
 from .adapters.notifications import EmailNotifications, LogNotifications
 from .adapters.storage import FileStorage
 from .adapters.telemetry import PrometheusMeter
+from .api.entrypoints import Entrypoints
 from .service.diagnostics import Finding
 from .service.envelope import Envelope
 from .service.errors import NoHandling
 from .service.handling import current_handling
 from .service.injection import Offer, Offers, place_of
 from .service.retry import Backoff
-from .service.routes import JoinedRoutes
+from .service.routes import JoinedRoutes, Routes
 from .service.worker import WorkerSettings
+
+
+class Context(NamedTuple):
+    """What a bounded context brings to the application, beside its container of the same name.
+
+    `settings` is the dataclass of its section, `commands` its group of the command line; None where it has none.
+    """
+
+    name: str
+    routes: tuple[Routes, ...]
+    blueprints: tuple[Entrypoints, ...] = ()
+    history: History | None = None
+    settings: type | None = None
+    commands: Command | None = None
 
 
 def current_envelope() -> Envelope:

@@ -79,7 +79,7 @@ def _batches() -> Select[tuple[object, ...]]:
 
 
 def _details(row: Row[tuple[object, ...]]) -> BatchDetails:
-    return BatchDetails(**row._mapping)  # type: ignore[arg-type]
+    return BatchDetails(**row._mapping)
 
 
 ROUTES = Routes(

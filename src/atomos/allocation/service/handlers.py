@@ -51,7 +51,10 @@ def allocate(command: Allocate, uow: AllocationUnitOfWork) -> Created[LineAlloca
         line = OrderLine(order_id=command.order_id, sku=command.sku, quantity=command.quantity)
         batch, is_new = product.allocate(line)
         answer = LineAllocation(
-            order_id=line.order_id, sku=line.sku, quantity=line.quantity, batch=batch and batch.reference
+            order_id=line.order_id,
+            sku=line.sku,
+            quantity=line.quantity,
+            batch=batch.reference if batch else None,
         )
         return uow.commit(Created(value=answer) if is_new else answer)
 

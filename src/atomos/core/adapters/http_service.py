@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ _LOST = (
     httpx2.DecodingError,
 )
 """After these nobody here knows whether the service has done what it was asked."""
+
+_NOT_IN_A_PATH = re.compile(r"[\x00-\x1f\x7f?#]")
 
 _LONGEST_RETRY_AFTER = 3600.0
 """In seconds: what a service can make others wait at most."""
@@ -212,11 +215,12 @@ def _keep_urls_out_of_logs() -> None:
 
 def _checked(path: str) -> str:
     """Give the path back, or refuse one that would take the headers to another path or host."""
-    parts = unquote(path).split("/")
-    if not path.startswith("/") or not {".", ".."}.isdisjoint(parts) or not {"?", "#"}.isdisjoint(path):
+    leaves = not path.startswith("/") or not {".", ".."}.isdisjoint(unquote(path).split("/"))
+    if leaves or _NOT_IN_A_PATH.search(path):
         raise ValueError(
-            f"path {path!r} is wrong: it must begin with '/' and have no part '.' or '..', no '?', no '#'. "
-            "Quote the values in it with urllib.parse.quote(value, safe=''); give the query as `params`."
+            f"path {path!r} is wrong: it must begin with '/' and have no part '.' or '..', no '?', no '#' "
+            "and no control character. "
+            "Quote the values in it with urllib.parse.quote(value, safe=''), and give the query as `params`."
         )
     return path
 

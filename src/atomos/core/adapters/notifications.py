@@ -6,11 +6,12 @@ import re
 import smtplib
 import ssl
 from contextlib import suppress
+from datetime import UTC, datetime
 from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
-from email.utils import formatdate, make_msgid
+from email.utils import format_datetime, make_msgid
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -35,7 +36,7 @@ _log = structlog.get_logger()
 
 
 class _LiteralSubjects(EmailPolicy):
-    """Writes a subject as it is given: the standard library reads encoded words in it, line breaks included."""
+    """Writes a subject as it is given; the standard library would read encoded words, line breaks included."""
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
         if name != "Subject":
@@ -123,7 +124,7 @@ class EmailNotifications(Notifications):
         message = EmailMessage(policy=_POLICY if is_ascii else _POLICY.clone(utf8=True))
         try:
             message["From"], message["To"], message["Subject"] = self._sender, to, subject
-            message["Date"] = formatdate()
+            message["Date"] = format_datetime(datetime.now(UTC))
             message["Message-ID"] = _message_id(effect_id, self._sender.domain)
             message["Auto-Submitted"] = "auto-generated"
             message.set_content(text)
@@ -201,7 +202,7 @@ def _check_settings(user: str | None, password: str | None, encryption: Encrypti
 def _address(field: str, text: str) -> Address:
     """Read the one address in the text, or raise a ValueError that does not repeat it."""
     found = _ADDRESS.fullmatch(text.strip())
-    if found is None or "=?" in found["user"]:
+    if found is None or "=?" in text:
         expected = "one address such as 'ana@example.com' or 'Ana <ana@example.com>'"
         raise ValueError(f"`{field}` is not {expected}.")
     return Address((found["display"] or "").strip(' "'), found["user"], found["domain"])

@@ -60,6 +60,16 @@ class Envelope(NamedTuple):
     principal: str
     traceparent: str | None
 
+    def effect_id(self) -> str:
+        """Make the id of the next effect outside, for a reaction to hand on (HTTP `Idempotency-Key`, `Message-ID`).
+
+        From the message, the recipient and the number of the call: the same when this delivery is tried again, and
+        another for another recipient. Raises `NoHandling` where none is in progress.
+        """
+        from .handling import effect_id_in_hand  # a handling is made of envelopes
+
+        return effect_id_in_hand()
+
 
 def new_id() -> str:
     """Make a UUIDv7: sortable by time, unique."""

@@ -10,7 +10,7 @@ from ..domain.messages import Event, Message
 from ..domain.model import Aggregate
 from .delivery import Fence, Record
 from .envelope import Envelope, derived_id, new_id
-from .errors import NotListed
+from .errors import NoHandling, NotListed
 
 if TYPE_CHECKING:  # plans make handlings, and a handling reads its plan: nothing here is injected
     from .plans import Flow, HandlerPlan
@@ -21,6 +21,14 @@ _CURRENT: ContextVar[Handling | None] = ContextVar("atomos_handling", default=No
 def current_handling() -> Handling | None:
     """Give the handling in progress in this thread, or None."""
     return _CURRENT.get()
+
+
+def effect_id_in_hand() -> str:
+    """Make the id of the next effect of the handling in progress. Raises `NoHandling`."""
+    handling = _CURRENT.get()
+    if handling is None:
+        raise NoHandling("An effect has an id only while a message is handled.")
+    return handling.effect_id()
 
 
 class Handling:

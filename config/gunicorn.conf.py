@@ -1,0 +1,43 @@
+"""How gunicorn serves: processes and threads from the settings; connections and the worker come after the fork."""
+
+from typing import Any
+
+from atomos.bootstrap import load_settings
+
+_http = load_settings().http
+
+bind = f"{_http.host}:{_http.port}"
+workers = _http.processes
+threads = _http.threads
+worker_class = "gthread"
+# The kernel spreads connections evenly over the processes.
+reuse_port = True
+control_socket_disable = True
+graceful_timeout = 30
+timeout = 60
+loglevel = "warning"
+
+
+def post_worker_init(worker: Any) -> None:
+    """Start what a serving process does beside serving, in the child."""
+    worker.wsgi.extensions["atomos"].start()
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Let deliveries in hand end, and close the connections."""
+    if getattr(worker, "wsgi", None) is not None:
+        worker.wsgi.extensions["atomos"].close()
+
+
+def when_ready(_server: Any) -> None:
+    """Say what to try next."""
+    url = f"http://{_http.host}:{_http.port}"
+    print(f"""
+Atomos serves on {url}. Try, in another terminal:
+
+  curl -s {url}/allocation/batches --json '{{"reference": "batch-1", "sku": "CHAIR", "quantity": 10}}'
+  curl -s {url}/allocation/orders/order-1/lines --json '{{"sku": "CHAIR", "quantity": 3}}'
+  curl -s {url}/allocation/orders/order-1/allocations
+
+The whole API: {url}/openapi.json. Ctrl-C stops it.
+""", flush=True)

@@ -1,0 +1,1 @@
+"""Allocation's entrypoints: HTTP and the command line."""

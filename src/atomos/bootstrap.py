@@ -1,0 +1,166 @@
+"""Bootstrap: from settings and a container to a bus, a WSGI application and a worker. It opens nothing by itself."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any, cast
+
+from dependency_injector import containers
+from flask import Flask
+
+from atomos.core.adapters import CORE, History, pending, upgrade
+from atomos.core.api.app import install
+from atomos.core.container import Context, flaws, offers_of
+from atomos.core.service import MessageBus, Worker, WiringError
+from atomos.core.service.diagnostics import Diagnosed
+from atomos.settings import Settings, load
+
+DEFAULT_APP = "atomos.container:Application"
+
+
+class NoApplication(Diagnosed):
+    """The name of the application does not lead to a container."""
+
+    code = "ATM051"
+
+
+class Atomos:
+    """One application: its container, its bus, and what its processes do. Several may live in one process."""
+
+    def __init__(self, container: type[containers.DeclarativeContainer], settings: Settings) -> None:
+        """Wire the application and check it. Raises `WiringError` with every mistake; nothing is opened."""
+        self.settings = settings
+        self.contexts: tuple[Context, ...] = getattr(container, "contexts", ())
+        self.container = _instance(container)
+        self.container.config.from_dict(_config(settings))
+        self._workers: list[Worker] = []
+        parts = {"core": self.container.core(), **{c.name: self._part(c.name) for c in self.contexts}}
+        if found := flaws(parts):
+            raise WiringError(found)
+        core = self.container.core
+        self.bus = MessageBus(
+            routes=core.routes(),
+            offers={context.name: offers_of(parts[context.name]) for context in self.contexts},
+            log=core.message_log(),
+            clock=core.clock(),
+            meter=core.meter(),
+        )
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """The migrations of the core and of every context."""
+        return (CORE, *(context.history for context in self.contexts if context.history is not None))
+
+    def init_app(self, app: Flask) -> Flask:
+        """Add the application's entrypoints, documents and health to a Flask application."""
+        app.config["MAX_CONTENT_LENGTH"] = self.settings.http.max_body_bytes
+        install(
+            app,
+            bus=self.bus,
+            blueprints=[blueprint for context in self.contexts for blueprint in context.blueprints],
+            checks=self.checks(),
+            title="Atomos",
+            version=metadata.version("atomos-framework"),
+        )
+        app.extensions["atomos"] = self
+        return app
+
+    def migrate(self) -> list[str]:
+        """Bring the database to the version of this build; name what was applied. Safe when two begin at once."""
+        return upgrade(self.container.core.database(), self.histories)
+
+    def start(self) -> None:
+        """Do what a serving process does after its fork: with the embedded default, migrate and deliver."""
+        if self.settings.database.is_sqlite:
+            self.migrate()
+        if self.settings.embedded:
+            self.worker().start()
+
+    def worker(self) -> Worker:
+        """Make a worker; `close` stops it."""
+        core = self.container.core
+        worker = Worker(self.bus, core.deliveries(), core.wake(), core.worker_settings())
+        self._workers.append(worker)
+        return worker
+
+    def close(self) -> None:
+        """Stop the workers and close every connection."""
+        for worker in self._workers:
+            worker.stop()
+        self._workers.clear()
+        self.container.core.database().close()
+
+    def checks(self) -> Mapping[str, Callable[[], str | None]]:
+        """Give the checks of readiness: each says what is wrong, or None."""
+        return {"database": self._database_answers, "migrations": self._migrations_missing}
+
+    def _part(self, name: str) -> containers.Container:
+        part = getattr(self.container, name, None)
+        if part is None:
+            raise NoApplication(f"{type(self.container).__name__} has no container for its context {name}.")
+        return part()  # type: ignore[no-any-return]
+
+    def _database_answers(self) -> str | None:
+        with self.container.core.database().look() as connection:
+            connection.exec_driver_sql("select 1")
+        return None
+
+    def _migrations_missing(self) -> str | None:
+        missing = pending(self.container.core.database(), self.histories)
+        return f"the database lacks {', '.join(missing)}; run `atomos db upgrade`" if missing else None
+
+
+def build(app: str | None = None, settings: Settings | None = None) -> Atomos:
+    """Find the application's container, load its settings, and wire it.
+
+    `app` is `package.module:Container`; None takes ATOMOS_APP, then [tool.atomos] app in pyproject.toml.
+    """
+    container = find_container(app)
+    return Atomos(container, settings or load_settings(container))
+
+
+def load_settings(container: type[containers.DeclarativeContainer] | None = None) -> Settings:
+    """Load the settings of an application, with the sections of its contexts; None finds the application."""
+    contexts: tuple[Context, ...] = getattr(container or find_container(), "contexts", ())
+    return load(contexts={each.name: each.settings for each in contexts if each.settings is not None})
+
+
+def serve() -> Flask:
+    """Make the WSGI application. Nothing is opened and no thread starts before `start`, which is after the fork."""
+    return build().init_app(Flask("atomos"))
+
+
+def find_container(app: str | None = None) -> type[containers.DeclarativeContainer]:
+    """Import the container that a name leads to. Raises `NoApplication`."""
+    name = app or os.environ.get("ATOMOS_APP") or _from_pyproject() or DEFAULT_APP
+    module, _, attribute = name.partition(":")
+    try:
+        container = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NoApplication(f"{name!r} cannot be imported: {error}.") from error
+    if not (isinstance(container, type) and issubclass(container, containers.DeclarativeContainer)):
+        raise NoApplication(f"{name!r} is {container!r}, which is no declarative container.")
+    return container
+
+
+def _instance(container: type[containers.DeclarativeContainer]) -> Any:
+    return container()
+
+
+def _from_pyproject() -> str | None:
+    path = Path("pyproject.toml")
+    if not path.is_file():
+        return None
+    tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
+    return tool.get("atomos", {}).get("app")  # type: ignore[no-any-return]
+
+
+def _config(settings: Settings) -> dict[str, Any]:
+    sections = ("database", "delivery", "notifications", "storage", "http", "log")
+    own = {name: asdict(cast(Any, section)) for name, section in settings.contexts.items()}
+    return {**{name: asdict(getattr(settings, name)) for name in sections}, **own}
