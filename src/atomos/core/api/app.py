@@ -1,0 +1,122 @@
+"""Adds entrypoints, problems, documents and health to a Flask application."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from flask import Blueprint, Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from ..domain.errors import AtomosError
+from ..domain.messages import Event
+from ..service.bus import MessageBus
+from ..service.diagnostics import Finding, WiringError
+from ..service.errors import NoRoute
+from .emitting import correlation_id
+from .entrypoints import Entrypoints
+from .health import NOT_READY, Check, failing, told
+from .openapi import document
+from .problems import answer_with_problem, problem
+
+_JSON = "application/json"
+
+
+class Installation:
+    """What an application carries in `extensions["atomos"]`: its bus, its checks, its document."""
+
+    def __init__(self, app: Flask, bus: MessageBus, checks: Mapping[str, Check], **info: str) -> None:
+        self.bus = bus
+        self.checks = checks
+        self._app = app
+        self._info = info
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document, written when it is first asked for."""
+        return document(self._app, **self._info)
+
+    @cached_property
+    def document_json(self) -> bytes:
+        """The OpenAPI document as it is served."""
+        return json.dumps(self.document, indent=1).encode()
+
+
+def install(
+    app: Flask,
+    *,
+    bus: MessageBus,
+    blueprints: Sequence[Entrypoints] = (),
+    checks: Mapping[str, Check] | None = None,
+    title: str = "Atomos",
+    version: str = "0",
+    description: str = "",
+) -> Installation:
+    """Add entrypoints to a Flask application, new or not, and what every one of their requests may expect.
+
+    Adds `/openapi.json`, `/health/live` and `/health/ready` (where `checks` decide), and `X-Correlation-ID`
+    to every response. Every error of the entrypoints is answered with a problem, and so are errors that Flask
+    itself makes, such as 404 and 405. Error handlers that the application has of its own, for a status or a
+    class, come first, as they do in Flask; the errors of its other views only lose Flask's plain page.
+
+    `bus` must know every message of the blueprints. Raises `WiringError` with all mistakes, and `ValueError`
+    for an application that was installed before; then nothing was added.
+    """
+    if "atomos" in app.extensions:
+        raise ValueError(
+            f"The Flask application {app.name!r} was installed before; give all blueprints at once."
+        )
+    if findings := list(_findings(bus, blueprints)):
+        raise WiringError(findings)
+    installation = Installation(
+        app, bus, dict(checks or {}), title=title, version=version, description=description
+    )
+    app.extensions["atomos"] = installation
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    app.register_blueprint(_documents(installation))
+    app.register_error_handler(HTTPException, answer_with_problem)
+    app.register_error_handler(AtomosError, answer_with_problem)
+    app.after_request(_correlated)
+    return installation
+
+
+def _findings(bus: MessageBus, blueprints: Sequence[Entrypoints]) -> Iterator[Finding]:
+    for blueprint in blueprints:
+        yield from blueprint.findings()
+        for endpoint in blueprint.endpoints:
+            try:
+                find = bus.flow.event if issubclass(endpoint.message, Event) else bus.flow.handler
+                find(endpoint.message)
+            except NoRoute:
+                yield Finding(
+                    "ATM037", endpoint.place, f"takes {endpoint.message.__name__}, which no table mentions"
+                )
+
+
+def _documents(installation: Installation) -> Blueprint:
+    blueprint = Blueprint("atomos", __name__)
+    blueprint.register_error_handler(Exception, answer_with_problem)
+
+    @blueprint.get("/openapi.json")
+    def openapi() -> Response:
+        return Response(installation.document_json, content_type=_JSON)
+
+    @blueprint.get("/health/live")
+    def live() -> Response:
+        return Response(b'{"status":"ok"}', content_type=_JSON)
+
+    @blueprint.get("/health/ready")
+    def ready() -> Response:
+        if wrong := failing(installation.checks):
+            return problem(NOT_READY, **told(wrong))
+        return Response(b'{"status":"ok"}', content_type=_JSON)
+
+    return blueprint
+
+
+def _correlated(response: Response) -> Response:
+    response.headers["X-Correlation-ID"] = correlation_id()
+    return response

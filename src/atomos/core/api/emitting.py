@@ -1,0 +1,129 @@
+"""The two verbs of a view, and what a request's headers say about its sender."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol, TypeVar
+
+from flask import current_app, request
+from werkzeug.exceptions import BadRequest
+
+from ..domain.messages import Event, Query
+from ..service.bus import MessageBus
+from ..service.envelope import Origin, Principal, hashed_id, new_id
+
+A = TypeVar("A")
+
+KEYED_METHODS = frozenset(("POST", "PUT", "PATCH", "DELETE"))
+"""The methods whose requests may carry an `Idempotency-Key`."""
+
+_ANONYMOUS = Principal("anonymous")
+_CORRELATION = "atomos.correlation_id"
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TRACE = re.compile(r"((?!ff)[0-9a-f]{2})(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(-.*)?")
+# A server joins a header that came twice with a comma, so that a bare key with a comma may be two keys.
+_BARE_KEY = re.compile(r"[!#-+\--~][!-+\--~]{0,254}")
+_QUOTED_KEY = re.compile(r'"((?:[!#-\[\]-~]|\\["\\]){1,510})"')
+_LONGEST_KEY = 255
+
+
+class Edge(Protocol):
+    """What `app.extensions["atomos"]` has to be: something with the application's bus."""
+
+    @property
+    def bus(self) -> MessageBus:
+        """The bus that views emit to and ask."""
+        ...
+
+
+def emit(event: Event[A]) -> A:
+    """Let the application hear an event, and give the answer.
+
+    With an `Idempotency-Key`, a repeat of the request gets the answer that the first one got. Raises what the
+    bus raises, and `BadRequest` for a header that cannot be used.
+    """
+    return _edge().bus.emit(event, _origin(_keyed_id()))
+
+
+def ask(query: Query[A]) -> A:
+    """Answer a question. Raises what the bus raises, and `BadRequest` for a header that cannot be used."""
+    return _edge().bus.ask(query, _origin(None))
+
+
+def principal() -> Principal:
+    """Say who is asking: `anonymous`, with every permission. That is for development, on loopback only."""
+    return _ANONYMOUS
+
+
+def correlation_id() -> str:
+    """Give the id of the conversation that this request belongs to; made when first asked for.
+
+    It is what `X-Correlation-ID` says, where that can be used. The response has it, and every message.
+    """
+    environ = request.environ
+    if (known := environ.get(_CORRELATION)) is None:
+        given = environ.get("HTTP_X_CORRELATION_ID", "")
+        known = environ[_CORRELATION] = given.lower() if _UUID.fullmatch(given) else new_id()
+    return str(known)
+
+
+def _edge() -> Edge:
+    try:
+        edge: Edge = current_app.extensions["atomos"]
+    except KeyError:
+        raise RuntimeError(
+            f"The Flask application {current_app.name!r} has no bus: "
+            "call atomos.core.api.install(app, bus=...) before it serves."
+        ) from None
+    return edge
+
+
+def _origin(id_: str | None) -> Origin:
+    environ = request.environ
+    if (known := environ.get(_CORRELATION)) is None:
+        # A keyed event begins its conversation under its own id, so that its repeats are in the same one.
+        known = environ[_CORRELATION] = _given_correlation(environ) or id_ or new_id()
+    trace = environ.get("HTTP_TRACEPARENT")
+    return Origin(principal(), id_, known, trace and _traceparent(trace))
+
+
+def _given_correlation(environ: dict[str, Any]) -> str | None:
+    given: str | None = environ.get("HTTP_X_CORRELATION_ID")
+    if given is not None and not _UUID.fullmatch(given):
+        raise BadRequest(
+            "The header X-Correlation-ID has to be one UUID, such as 0190b3a2-7f6e-7c1a-9c53-0f6a1f3b2d4e; "
+            "send one, or leave the header out and one is made."
+        )
+    return given and given.lower()
+
+
+def _keyed_id() -> str | None:
+    environ = request.environ
+    given = environ.get("HTTP_IDEMPOTENCY_KEY")
+    if given is None or environ["REQUEST_METHOD"] not in KEYED_METHODS:
+        return None
+    # The rule and not the path: one key for two paths is a client's mistake, and the fingerprint shows it.
+    route = f"{environ['REQUEST_METHOD']} {request.url_rule}"
+    return hashed_id("http", principal().name, route, read_key(given))
+
+
+def read_key(header: str) -> str:
+    """Read an `Idempotency-Key`, bare or as an RFC 8941 string. Raises `BadRequest`."""
+    if _BARE_KEY.fullmatch(header):
+        return header
+    quoted = _QUOTED_KEY.fullmatch(header)
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
+    if not 0 < len(key) <= _LONGEST_KEY:
+        raise BadRequest(
+            "The header Idempotency-Key has to be given once, with 1 to 255 visible ASCII characters and no "
+            "comma, or as a quoted string; a UUID is a good key."
+        )
+    return key
+
+
+def _traceparent(given: str) -> str | None:
+    match = _TRACE.fullmatch(given)
+    if match is None or (match[1] == "00" and match[3]):
+        return None
+    # A later version may say more; what this one knows comes first, and is passed on as this version.
+    return f"00{match[2]}"

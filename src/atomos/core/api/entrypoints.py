@@ -1,0 +1,133 @@
+"""Entrypoints: Flask blueprints whose views only say which event has arrived, or which question was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Blueprint, Response
+from flask.sansio.app import App
+
+from ..domain.messages import Message
+from ..service.diagnostics import Finding, WiringError
+from ..service.injection import place_of
+from .answering import Locator, locate, respond
+from .endpoints import Endpoint, check, check_location, read_view
+from .problems import answer_with_problem
+from .reading import Reader, body_reader, check_accept, given_reader, query_reader
+from .schemas import Shapes
+
+
+class Entrypoints(Blueprint):
+    """A Flask blueprint whose views take an event and emit it, or take a query and ask it.
+
+    A view's one parameter is annotated with the message, its return annotation is the message's answer.
+    Variables of the path are fields of the message; its other fields come from the query string (GET, HEAD,
+    DELETE) or from the JSON body. Routes take two options besides Flask's: `reads`, a function from Flask's
+    request to the message, and `location`, the name of the GET in this blueprint that shows what was created.
+    """
+
+    def __init__(self, name: str, import_name: str, **options: Any) -> None:
+        super().__init__(name, import_name, **options)
+        self._endpoints: dict[str, Endpoint] = {}
+        self._findings: list[Finding] = []
+        self.register_error_handler(Exception, answer_with_problem)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every endpoint, in the order of the module."""
+        return tuple(self._endpoints.values())
+
+    def endpoint_named(self, name: str) -> Endpoint | None:
+        """Find an endpoint by its name within the blueprint."""
+        return self._endpoints.get(name)
+
+    def findings(self) -> list[Finding]:
+        """Find every mistake in the views; an empty list means that they can be registered."""
+        located = [finding for each in self.endpoints for finding in check_location(each, self._endpoints)]
+        return [*self._findings, *located]
+
+    def register(self, app: App, options: dict[str, Any]) -> None:
+        """Register the views with an application. Raises `WiringError` with every mistake in them."""
+        if findings := self.findings():
+            raise WiringError(findings)
+        super().register(app, options)
+
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: Callable[..., Any] | None = None,
+        provide_automatic_options: bool | None = None,
+        **options: Any,
+    ) -> None:
+        """Read a view and add it; what is wrong with it is kept for `findings`."""
+        if view_func is None:
+            raise TypeError(f"{rule} in the blueprint {self.name!r} has no view: decorate a function.")
+        made = self._read(rule, endpoint, view_func, options)
+        if made is None:
+            return
+        location = None
+        if made.location is not None:
+            endpoints, name = self._endpoints, made.location
+            location = locate(name, lambda: endpoints[name].variables)
+        serve = _served(made, location)
+        super().add_url_rule(rule, made.name, serve, provide_automatic_options, **options)
+
+    def _read(
+        self, rule: str, name: str | None, view: Callable[..., Any], options: dict[str, Any]
+    ) -> Endpoint | None:
+        methods = options.setdefault("methods", ["GET"])
+        message, answer, findings = read_view(view)
+        endpoint = Endpoint(
+            method=next(iter(methods)).upper(),
+            path=_joined(self.url_prefix, rule),
+            name=name or view.__name__,
+            message=message,
+            answer=answer,
+            view=view,
+            summary=(view.__doc__ or "").strip().partition("\n")[0],
+            place=place_of(view),
+            reads=options.pop("reads", None),
+            location=options.pop("location", None),
+        )
+        if len(methods) > 1:
+            said = ", ".join(sorted(methods))
+            findings.append(
+                Finding("ATM024", endpoint.place, f"{rule} takes {said}; write one view for each method")
+            )
+        if endpoint.name in self._endpoints:
+            first = self._endpoints[endpoint.name].place
+            detail = f"the name {endpoint.name} is taken by {first}; rename the view, or give endpoint=..."
+            findings.append(Finding("ATM024", endpoint.place, detail))
+        findings += [] if findings else check(endpoint)
+        self._findings += findings
+        if findings:
+            return None
+        self._endpoints[endpoint.name] = endpoint
+        return endpoint
+
+
+def _served(endpoint: Endpoint, location: Locator | None) -> Callable[..., Response]:
+    view, read = endpoint.view, _reader(endpoint)
+
+    @wraps(view)
+    def serve(**path: Any) -> Response:
+        check_accept()
+        message = read(path)
+        return respond(view(message), message, location)
+
+    return serve
+
+
+def _reader(endpoint: Endpoint) -> Reader:
+    message: type[Message] = endpoint.message
+    if endpoint.reads is not None:
+        return given_reader(message, endpoint.reads)
+    schema = Shapes().message(message, endpoint.texts)
+    return body_reader(message, schema) if endpoint.has_body else query_reader(message, schema)
+
+
+def _joined(prefix: str | None, rule: str) -> str:
+    return f"{prefix.rstrip('/')}/{rule.lstrip('/')}" if prefix and rule else f"{prefix or ''}{rule}"

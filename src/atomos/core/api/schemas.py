@@ -1,0 +1,210 @@
+"""Marshmallow schemas from annotations, made once: closed ones read requests, open ones document answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Container, Mapping
+from decimal import Decimal
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from marshmallow import INCLUDE, RAISE, Schema, ValidationError, fields
+
+from ..domain.constraints import AtLeast, AtMost, Length, Pattern, Secret
+from ..domain.errors import InvalidMessage
+from .kinds import Unfit, kind_of, refuse
+
+_SAID = {"required": "is missing", "null": "must not be null", "type": "must be an object"}
+_HIDDEN = "is not accepted; what was given is not shown"
+
+
+class Given(fields.Field[Any]):
+    """A field with one value, read by one function."""
+
+    def __init__(self, read: Callable[[Any], Any], **said: Any) -> None:
+        super().__init__(**said)
+        self._read = read
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        return self._read(value)
+
+
+class Items(fields.List[Any]):
+    """A list, read as a tuple."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(value) is not list:
+            refuse("a list", value)
+        return tuple(super()._deserialize(value, *args, **kwargs))
+
+
+class Made(fields.Nested):
+    """An object, made into a value object."""
+
+    def __init__(self, make: Callable[..., Any], nested: Callable[[], Schema], **said: Any) -> None:
+        super().__init__(nested, **said)
+        self._make = make
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        loaded: Any = super()._deserialize(value, *args, **kwargs)
+        try:
+            return self._make(**loaded)
+        except InvalidMessage as error:
+            told: dict[str, Any] = {each.pointer[1:]: [each.detail] for each in error.problems}
+            raise ValidationError(told) from None
+
+
+class Shapes:
+    """Makes fields and schemas from annotations, and keeps the schemas, so that each class has one.
+
+    `open_` ones are for answers: a reader must not break when a field is added. The others refuse what they
+    do not know.
+    """
+
+    def __init__(self, *, open_: bool = False) -> None:
+        self._open = open_
+        self._schemas: dict[Any, type[Schema]] = {}
+
+    def message(self, message: type, texts: Container[str] = ()) -> Schema:
+        """Make the schema of a message; the fields in `texts` are read from texts. Raises `Unfit`."""
+        return self._schema(message, message.__name__, texts)()
+
+    def schema(self, annotation: Any) -> type[Schema]:
+        """Give the schema of a value object, or of a generic one such as `Page[Line]`. Raises `Unfit`."""
+        if annotation not in self._schemas:
+            self._schemas[annotation] = Schema  # until it is made, for what holds itself
+            name = _name_of(annotation) + ("" if self._open else "Input")
+            self._schemas[annotation] = self._schema(annotation, name, ())
+        return self._schemas[annotation]
+
+    def field(self, annotation: Any, *, text: bool = False, **said: Any) -> fields.Field[Any]:
+        """Make the field of an annotation; `text` says that it is read from a text. Raises `Unfit`."""
+        plain, constraints, optional = _apart(annotation)
+        hidden = any(isinstance(each, Secret) for each in constraints)
+        said["metadata"] = {**said.get("metadata", {}), **_keywords(plain, constraints)}
+        said["validate"] = [_judge(c.problem, hidden) for c in constraints if hasattr(c, "problem")]
+        said["allow_none"] = optional and not text
+        said["error_messages"] = _SAID
+        if get_origin(plain) is tuple or (get_origin(plain) is list and self._open):
+            return Items(self.field(_item_of(plain), text=text), **said)
+        if get_origin(plain) is dict and self._open:
+            return fields.Dict(values=self.field(get_args(plain)[1]), **said)
+        if dataclasses.is_dataclass(get_origin(plain) or plain):
+            if text:
+                raise Unfit("an object cannot be written into a URL")
+            self.schema(plain)
+            return Made(plain, lambda: self.schema(plain)(), **said)  # noqa: PLW0108 - it may hold itself
+        kind = kind_of(plain)
+        read = kind.from_text if text else kind.from_json
+        said["metadata"] = {**kind.keywords, **said["metadata"]}
+        return Given(_hiding(read) if hidden else read, **said)
+
+    def _schema(self, annotation: Any, name: str, texts: Container[str]) -> type[Schema]:
+        made: dict[str, fields.Field[Any]] = {}
+        hints = _hints_of(annotation)
+        for each in dataclasses.fields(get_origin(annotation) or annotation):
+            try:
+                made[each.name] = self._declared(each, hints[each.name], each.name in texts)
+            except Unfit as unfit:
+                raise Unfit(f"field {each.name}: {unfit}") from None
+        known = ", ".join(made) or "none"
+        told = {"unknown": f"is unknown; the fields are: {known}", "type": "must be an object"}
+        closed = {"unknown": INCLUDE if self._open else RAISE, "register": False}
+        made_schema: type[Schema] = type(name, (Schema,), {**made, "Meta": type("Meta", (), closed)})
+        made_schema.error_messages = told
+        return made_schema
+
+    def _declared(self, declared: dataclasses.Field[Any], annotation: Any, text: bool) -> fields.Field[Any]:
+        default = declared.default
+        said: dict[str, Any] = {"required": default is dataclasses.MISSING}
+        if self._open:
+            return self.field(annotation, required=True)
+        if declared.default_factory is not dataclasses.MISSING:
+            said["required"] = False
+        elif not said["required"] and default is not None:
+            said["metadata"] = {"default": msgspec.to_builtins(default)}
+        elif said["required"] and text and _apart(annotation)[2]:
+            # A URL cannot say null, so that what may be None is None when it is left out.
+            said = {"required": False, "load_default": None}
+        return self.field(annotation, text=text, **said)
+
+
+def _apart(annotation: Any) -> tuple[Any, tuple[Any, ...], bool]:
+    """Take an annotation apart: the plain type, its constraints, and whether it may be None."""
+    if get_origin(annotation) is Annotated:
+        plain, constraints, optional = _apart(get_args(annotation)[0])
+        return plain, (*constraints, *get_args(annotation)[1:]), optional
+    if get_origin(annotation) in (Union, UnionType):
+        members = [each for each in get_args(annotation) if each is not NoneType]
+        if len(members) != 1:
+            raise Unfit(f"{annotation} is one of several types; declare one, or one and None")
+        plain, constraints, _ = _apart(members[0])
+        return plain, constraints, True
+    return annotation, (), False
+
+
+def _item_of(annotation: Any) -> Any:
+    arguments = get_args(annotation)
+    if get_origin(annotation) is tuple and (len(arguments) != 2 or arguments[1] is not Ellipsis):
+        raise Unfit(f"{annotation} is a tuple of fixed length; declare tuple[..., ...], or a value object")
+    return arguments[0]
+
+
+def _hints_of(annotation: Any) -> dict[str, Any]:
+    origin = get_origin(annotation) or annotation
+    hints = get_type_hints(origin, include_extras=True)
+    bound = dict(zip(getattr(origin, "__parameters__", ()), get_args(annotation), strict=False))
+    return {name: _bind(hint, bound) for name, hint in hints.items()}
+
+
+def _bind(hint: Any, bound: Mapping[Any, Any]) -> Any:
+    if hint in bound:
+        return bound[hint]
+    parameters = getattr(hint, "__parameters__", ())
+    return hint[tuple(bound[each] for each in parameters)] if parameters and bound else hint
+
+
+def _name_of(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if origin is None:
+        return str(getattr(annotation, "__name__", annotation))
+    return f"{origin.__name__}Of{''.join(_name_of(each) for each in get_args(annotation))}"
+
+
+def _keywords(plain: Any, constraints: tuple[Any, ...]) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    sizes = ("minItems", "maxItems") if get_origin(plain) in (tuple, list) else ("minLength", "maxLength")
+    for each in constraints:
+        match each:
+            case Length(at_least, at_most):
+                said.update({sizes[0]: at_least} if at_least else {})
+                said.update({} if at_most is None else {sizes[1]: at_most})
+            # A decimal is documented as a text, where these two words of JSON Schema mean nothing.
+            case AtLeast(minimum):
+                said["x-minimum" if plain is Decimal else "minimum"] = minimum
+            case AtMost(maximum):
+                said["x-maximum" if plain is Decimal else "maximum"] = maximum
+            case Pattern(expression):
+                said["pattern"] = f"^(?:{expression})$"
+            case Secret() if plain is str:
+                said["format"] = "password"
+    return said
+
+
+def _judge(problem: Callable[[Any], str | None], hidden: bool) -> Callable[[Any], None]:
+    def judge(value: Any) -> None:
+        if (found := problem(value)) is not None:
+            raise ValidationError(_HIDDEN if hidden else found)
+
+    return judge
+
+
+def _hiding(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def hide(given: Any) -> Any:
+        try:
+            return read(given)
+        except ValidationError:
+            raise ValidationError(_HIDDEN) from None
+
+    return hide
