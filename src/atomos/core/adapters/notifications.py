@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 
 
 class _LiteralSubjects(EmailPolicy):
-    """Writes a subject as it is given; the standard library would read encoded words, line breaks included."""
+    """Writes a subject as it is given; the standard library would read encoded words, line breaks and all."""
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
         if name != "Subject":
@@ -111,7 +111,7 @@ class EmailNotifications(Notifications):
         recipient = _recipient(to)
         message = self._message(recipient, subject, text, effect_id)
         try:
-            self._deliver(message, recipient.addr_spec)
+            self._deliver(message, recipient)
         except OSError as error:  # every error of smtplib is an OSError
             raise self._translated(error, hidden=recipient.addr_spec) from None
 
@@ -120,8 +120,7 @@ class EmailNotifications(Notifications):
         return f"{self._host}:{self._port}"
 
     def _message(self, to: Address, subject: str, text: str, effect_id: str | None) -> EmailMessage:
-        is_ascii = f"{self._sender.addr_spec}{to.addr_spec}".isascii()
-        message = EmailMessage(policy=_POLICY if is_ascii else _POLICY.clone(utf8=True))
+        message = EmailMessage(policy=_POLICY.clone(utf8=self._needs_utf8(to)))
         try:
             message["From"], message["To"], message["Subject"] = self._sender, to, subject
             message["Date"] = format_datetime(datetime.now(UTC))
@@ -136,7 +135,11 @@ class EmailNotifications(Notifications):
             ) from None
         return message
 
-    def _deliver(self, message: EmailMessage, recipient: str) -> None:
+    def _needs_utf8(self, to: Address) -> bool:
+        return not f"{self._sender.addr_spec}{to.addr_spec}".isascii()
+
+    def _deliver(self, message: EmailMessage, to: Address) -> None:
+        options = ["SMTPUTF8", "BODY=8BITMIME"] if self._needs_utf8(to) else []
         server = self._connected()
         try:
             if self._encryption == "starttls":
@@ -144,7 +147,7 @@ class EmailNotifications(Notifications):
             if self._user is not None and self._password is not None:
                 server.login(self._user, self._password)
             # Not by send_message, which changes lines of the text that begin with "From ".
-            server.sendmail(self._sender.addr_spec, [recipient], message.as_bytes(), _options(message))
+            server.sendmail(self._sender.addr_spec, [to.addr_spec], message.as_bytes(), options)
         finally:
             # The e-mail is accepted, or has failed already: a server that cannot say goodbye changes neither.
             with suppress(OSError):
@@ -181,7 +184,7 @@ class EmailNotifications(Notifications):
         )
 
     def _redacted(self, said: str, recipient: str) -> str:
-        for hidden in filter(None, (recipient, self._user, self._password)):
+        for hidden in filter(None, (recipient, self._password)):
             said = re.sub(re.escape(hidden), "(hidden)", said, flags=re.IGNORECASE)
         return " ".join(said.split())[:_LONGEST_REPLY].rstrip(".")
 
@@ -213,10 +216,6 @@ def _recipient(to: str) -> Address:
         return _address("to", to)
     except ValueError as error:
         raise NotificationRefused(f"The notification was not sent: {error}") from None
-
-
-def _options(message: EmailMessage) -> list[str]:
-    return ["SMTPUTF8", "BODY=8BITMIME"] if message.policy.utf8 else []
 
 
 def _message_id(effect_id: str | None, domain: str) -> str:

@@ -279,7 +279,7 @@ def _make_folder(folder: Path) -> None:
 
 def _sync(folder: Path) -> None:
     """Have the disk keep which files are in the folder."""
-    if os.name != "posix":  # nowhere else can a folder be opened
+    if not hasattr(os, "O_DIRECTORY"):  # Windows cannot open folders
         return
     opened = os.open(folder, os.O_RDONLY)
     try:

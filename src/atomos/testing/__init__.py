@@ -1,0 +1,1 @@
+"""The testing kit: fakes, and a conformance suite for each port."""
