@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from ..domain.messages import Event, Query
 from .delivery import Claimed, MessageLog, Record
-from .dispatcher import Decided, Dispatcher, caused_by, command_records
-from .envelope import SYSTEM, Envelope, Origin, Principal, new_id
+from .dispatcher import Decided, Dispatcher, command_records
+from .envelope import SYSTEM, Envelope, Origin, Principal, derived_id, new_id
 from .errors import Conflict, InFlight, InsideHandling, NoAnswer, NotPermitted, Repeated
 from .executor import Executor
 from .handling import current_handling
@@ -55,8 +55,8 @@ class MessageBus:
         plan = self._enter(event, origin.principal)
         envelope = self._envelope(origin)
         if origin.id is None:
-            return self._emit(plan, event, envelope)  # type: ignore[no-any-return]
-        return self._once(event, envelope, lambda: self._emit(plan, event, envelope))  # type: ignore[no-any-return]
+            return self._emit(plan, event, envelope, fresh=True)  # type: ignore[no-any-return]
+        return self._once(event, envelope, lambda: self._emit(plan, event, envelope, fresh=False))  # type: ignore[no-any-return]
 
     def send_later(
         self,
@@ -84,9 +84,8 @@ class MessageBus:
 
     def ask(self, query: Query[A], origin: Origin = _SYSTEM_ORIGIN) -> A:
         """Answer a question; nothing changes. Raises `NotPermitted`, `NoRoute`, and what the handler raises."""
-        _outside_handling()
-        plan = self.flow.handler(type(query))
-        _permit(plan.permission, query, origin.principal)
+        plan = self.flow.handlers[type(query)]
+        _check(plan.permission, query, origin.principal)
         return self._executor.run(plan, self._envelope(origin), query)  # type: ignore[no-any-return]
 
     def deliver(self, claimed: Claimed) -> bool:
@@ -94,9 +93,8 @@ class MessageBus:
         return self._dispatcher.deliver(claimed)
 
     def _enter(self, event: Event[Any], principal: Principal) -> EventPlan:
-        _outside_handling()
-        plan = self.flow.event(type(event))
-        _permit(plan.permission, event, principal)
+        plan = self.flow.events[type(event)]
+        _check(plan.permission, event, principal)
         return plan
 
     def _envelope(self, origin: Origin) -> Envelope:
@@ -117,29 +115,35 @@ class MessageBus:
                 raise InFlight from error
             raise
 
-    def _emit(self, plan: EventPlan, event: Event[Any], envelope: Envelope) -> Any:
-        decided: Decided = [
-            (trigger.name, position, command)
-            for trigger in plan.triggers
-            for position, command in enumerate(trigger.decide(event))
-        ]
-        heard = Record("event", envelope, event, plan.reacting(event))
-        main = next((each for each in decided if not plan.answers or type(each[2]) is plan.main), None)
+    def _emit(self, plan: EventPlan, event: Event[Any], envelope: Envelope, *, fresh: bool) -> Any:
+        main, others = None, []
+        for trigger in plan.triggers:
+            for position, command in enumerate(trigger.decide(event)):
+                if main is None and (type(command) is plan.main or not plan.answers):
+                    main = trigger.name, position, command
+                else:
+                    others.append((trigger.name, position, command))
         if main is None:
-            if plan.answers:
-                raise NoAnswer(f"{type(event).__name__} was answered by none of its commands.")
-            self._log.append([heard._replace(answered=True)])
-            return None
-        others = command_records(self.flow, envelope, [each for each in decided if each is not main])
-        answer = self._executor.obey(main[2], caused_by(envelope, main[0], main[1]), prior=[heard, *others])
+            return self._record(plan, event, envelope, others)
+        # Only a message that may come again needs an id that can be found again.
+        id_ = new_id() if fresh else derived_id(envelope.id, main[0], main[1])
+        answer = self._executor.obey(
+            main[2],
+            envelope.caused(id_, None),
+            (envelope, event, plan.reacting(event)),
+            command_records(self.flow, envelope, others) if others else (),
+        )
         return answer if plan.answers else None
 
+    def _record(self, plan: EventPlan, event: Event[Any], envelope: Envelope, others: Decided) -> None:
+        if plan.answers:
+            commands = ", ".join(type(command).__name__ for _, _, command in others) or "no command"
+            raise NoAnswer(f"{type(event).__name__} triggered {commands}.")
+        self._log.append([Record("event", envelope, event, plan.reacting(event), None, True)])
 
-def _outside_handling() -> None:
+
+def _check(permission: str | None, message: object, principal: Principal) -> None:
     if (handling := current_handling()) is not None:
         raise InsideHandling(f"{handling.plan.name} ({handling.plan.place}) used the bus.")
-
-
-def _permit(permission: str | None, message: object, principal: Principal) -> None:
     if permission is not None and not principal.may(permission):
         raise NotPermitted(f"{type(message).__name__} requires {permission}, which {principal.name} does not have.")

@@ -48,8 +48,8 @@ class Record(NamedTuple):
     envelope: Envelope
     message: Message
     deliveries: tuple[Delivery, ...] = ()
-    answered: bool = False
     answer: Any = None
+    answered: bool = False
     stored: bool = False
 
 

@@ -50,7 +50,7 @@ class Dispatcher:
 
     def _came(self, cause: Envelope, recipient: str, position: int, event: Event[Any]) -> Record:
         envelope = caused_by(cause, recipient, position)
-        deliveries = self._flow.event(type(event)).deliveries(event, envelope.ordering_key)
+        deliveries = self._flow.events[type(event)].deliveries(event, envelope.ordering_key)
         return Record("event", envelope, event, deliveries)
 
     def _decide(self, claimed: Claimed, event: Event[Any]) -> bool:
@@ -75,11 +75,11 @@ def command_records(flow: Flow, cause: Envelope, decided: Decided) -> list[Recor
     """Turn decided commands into records, each with a delivery of its own."""
     records = []
     for trigger, position, command in decided:
-        delivery = Delivery(flow.handler(type(command)).name, cause.ordering_key)
+        delivery = Delivery(flow.handlers[type(command)].name, cause.ordering_key)
         records.append(Record("command", caused_by(cause, trigger, position), command, (delivery,)))
     return records
 
 
 def caused_by(cause: Envelope, recipient: str, position: int) -> Envelope:
     """Address what a message led to: the same id each time, from the cause, who decided, and the position."""
-    return cause._replace(id=derived_id(cause.id, recipient, position), causation_id=cause.id)
+    return cause.caused(derived_id(cause.id, recipient, position), cause.ordering_key)

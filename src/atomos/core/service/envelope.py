@@ -5,13 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
-from uuid import UUID
 
 from uuid_utils import uuid7
 
-_RANDOM_BITS = (1 << 80) - 1
-_VERSION_8 = (0x8 << 76) | (0b10 << 62)
-_VERSION_MASK = (0xF << 76) | (0b11 << 62)
 
 
 class Principal(NamedTuple):
@@ -60,6 +56,11 @@ class Envelope(NamedTuple):
     principal: str
     traceparent: str | None
 
+    def caused(self, id_: str, ordering_key: str | None) -> Envelope:
+        """Address a message that this one led to; all but these two is inherited."""
+        correlation, principal, traceparent = self.correlation_id, self.principal, self.traceparent
+        return Envelope(id_, correlation, self.id, self.sent_at, ordering_key, principal, traceparent)
+
     def effect_id(self) -> str:
         """Make the id of the next effect outside, for a reaction to hand on (HTTP `Idempotency-Key`, `Message-ID`).
 
@@ -76,25 +77,25 @@ def new_id() -> str:
     return str(uuid7())
 
 
-def derived_id(parent: str, *names: object) -> str:
+def derived_id(parent: str, *names: str | int) -> str:
     """Derive an id from its parent's and from names: the same every time, and sorted beside its parent.
 
     The first 48 bits are the parent's (its time, if it is a UUIDv7), the rest is a hash; UUID version 8 (RFC 9562).
     """
-    digest = int.from_bytes(_digest(parent, *names)[:10], "big")
-    return _version_8((UUID(parent).int & ~_RANDOM_BITS) | (digest & _RANDOM_BITS))
+    return _version_8(parent[:13], _digest((parent, *names)))
 
 
-def hashed_id(*names: object) -> str:
+def hashed_id(*names: str | int) -> str:
     """Make an id from names alone: the same every time, with no time in it (UUID version 8)."""
-    return _version_8(int.from_bytes(_digest(*names), "big"))
+    digest = _digest(names)
+    return _version_8(f"{digest[19:27]}-{digest[27:31]}", digest)
 
 
-def _digest(*names: object) -> bytes:
-    # Each name with its length, so that ("ab", "c") and ("a", "bc") differ.
-    text = "".join(f"{len(str(name))}:{name}" for name in names)
-    return blake2b(text.encode(), digest_size=16).digest()
+def _digest(names: tuple[str | int, ...]) -> str:
+    # The representation, and not the names joined: ("ab", "c") and ("a", "bc") differ.
+    return blake2b(repr(names).encode(), digest_size=16).hexdigest()
 
 
-def _version_8(bits: int) -> str:
-    return str(UUID(int=(bits & ~_VERSION_MASK) | _VERSION_8))
+def _version_8(first: str, digest: str) -> str:
+    variant = "89ab"[int(digest[3], 16) & 0b11]
+    return f"{first}-8{digest[:3]}-{variant}{digest[4:7]}-{digest[7:19]}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from time import perf_counter, sleep
 from typing import Any
 
 from ..domain.errors import DomainError
@@ -11,7 +11,7 @@ from ..domain.messages import Command, Message
 from .delivery import Fence, MessageLog, Record
 from .envelope import Envelope
 from .errors import AnswerDiffers, Conflict, NotCommitted
-from .handling import Handling
+from .handling import Handling, Heard
 from .plans import Flow, HandlerPlan
 from .retry import ConflictRetry
 
@@ -26,69 +26,65 @@ class Executor:
 
     def run(self, plan: HandlerPlan, envelope: Envelope, message: Message) -> Any:
         """Run a query or a reaction; give what it returns."""
-        return self._metered(plan, lambda: self._handled(plan, Handling(self._flow, plan, envelope, message)))
+        started = perf_counter()
+        try:
+            with Handling(self._flow, plan, envelope, message):
+                answer = plan.call(message)
+        except Exception as error:
+            explained = self._explained(error, plan)
+            plan.meter.handled(_outcome(explained), perf_counter() - started)
+            raise explained from (error if explained is not error else error.__cause__)
+        plan.meter.handled("ok", perf_counter() - started)
+        return answer
 
     def obey(
         self,
         command: Command[Any],
         envelope: Envelope,
-        *,
-        prior: Sequence[Record] = (),
+        heard: Heard | None = None,
+        others: Sequence[Record] = (),
         completes: Fence | None = None,
         stored: bool = False,
     ) -> Any:
         """Run a command, which commits once; give its answer. Each try has a fresh unit of work, under the same id.
 
-        Raises `Conflict` when others were always first, and what the handler raises; then nothing was stored.
+        For the other arguments see `Handling`. Raises `Conflict` when others were always first, and what the
+        handler raises; then nothing was stored.
         """
-        plan = self._flow.handler(type(command))
-
-        def attempt() -> Any:
-            handling = Handling(
-                self._flow, plan, envelope, command, prior=prior, completes=completes, stored=stored
-            )
-            answer = self._handled(plan, handling)
-            if not handling.committed:
-                raise NotCommitted(f"{plan.place} returned without a commit.")
-            if answer is not handling.answer:
-                raise AnswerDiffers(f"{plan.place} committed {handling.answer!r} and returned {answer!r}.")
-            return answer
-
-        return self._metered(plan, lambda: self._persistently(plan, attempt))
-
-    def _handled(self, plan: HandlerPlan, handling: Handling) -> Any:
-        try:
-            with handling:
-                return plan.call(handling.message)
-        except Exception as error:
-            explained = self._log.explain(error, plan.place)
-            if explained is None or explained is error:
-                raise
-            raise explained from error
-
-    def _persistently(self, plan: HandlerPlan, attempt: Callable[[], Any]) -> Any:
-        given_up = time.monotonic() + self._retry.patience
-        number = 1
+        plan = self._flow.handlers[type(command)]
+        tries = 1
+        first = started = perf_counter()
         while True:
-            started = time.perf_counter()
             try:
-                return attempt()
-            except Conflict:
-                if number >= self._retry.attempts or time.monotonic() >= given_up:
-                    raise
-                plan.meter.handled("conflict", time.perf_counter() - started)
-            number += 1
-            time.sleep(self._retry.pause_before(number))
+                with Handling(
+                    self._flow, plan, envelope, command, heard, others, completes, stored
+                ) as handling:
+                    answer = plan.call(command)
+                if answer is not handling.answer or not handling.committed:
+                    raise _breach(plan, handling, answer)
+            except Exception as error:
+                explained = self._explained(error, plan)
+                plan.meter.handled(_outcome(explained), perf_counter() - started)
+                if not isinstance(explained, Conflict) or self._retry.is_over(tries, perf_counter() - first):
+                    raise explained from (error if explained is not error else error.__cause__)
+            else:
+                plan.meter.handled("ok", perf_counter() - started)
+                return answer
+            tries += 1
+            sleep(self._retry.pause_before(tries))
+            started = perf_counter()
 
-    def _metered(self, plan: HandlerPlan, handle: Callable[[], Any]) -> Any:
-        started = time.perf_counter()
-        try:
-            answer = handle()
-        except DomainError:
-            plan.meter.handled("rejected", time.perf_counter() - started)
-            raise
-        except Exception:
-            plan.meter.handled("failed", time.perf_counter() - started)
-            raise
-        plan.meter.handled("ok", time.perf_counter() - started)
-        return answer
+    def _explained(self, error: Exception, plan: HandlerPlan) -> Exception:
+        return self._log.explain(error, plan.place) or error
+
+
+def _breach(plan: HandlerPlan, handling: Handling, answer: Any) -> Exception:
+    if not handling.committed:
+        return NotCommitted(f"{plan.place} returned without a commit.")
+    return AnswerDiffers(f"{plan.place} committed {handling.answer!r} and returned {answer!r}.")
+
+
+def _outcome(error: Exception) -> str:
+    if isinstance(error, Conflict):
+        return "conflict"
+    return "rejected" if isinstance(error, DomainError) else "failed"

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..domain.messages import Event, Message
 from ..domain.model import Aggregate
-from .delivery import Fence, Record
+from .delivery import Delivery, Fence, Record
 from .envelope import Envelope, derived_id, new_id
 from .errors import NoHandling, NotListed
 
 if TYPE_CHECKING:  # plans make handlings, and a handling reads its plan: nothing here is injected
     from .plans import Flow, HandlerPlan
+
+Heard = tuple[Envelope, Event[Any], tuple[Delivery, ...]]
+"""An event that an entrypoint emitted: its envelope, itself, and who hears of it by delivery."""
 
 _CURRENT: ContextVar[Handling | None] = ContextVar("atomos_handling", default=None)
 
@@ -34,8 +37,9 @@ def effect_id_in_hand() -> str:
 class Handling:
     """One message in the hands of its handler, entered as a context manager.
 
-    `prior` are records that are stored with a command's own (the event that triggered it, its other commands);
-    `completes` is the delivery that led here; `session` is the database session in use, opened when first asked for.
+    `heard` is the event that an entrypoint emitted, as it will be recorded with this command and its answer;
+    `others` are the other commands that it triggered; `completes` is the delivery that led here; `stored` says
+    that the command's row was written when it was decided. `session` is the database session in use.
     """
 
     __slots__ = (
@@ -47,9 +51,10 @@ class Handling:
         "committed",
         "completes",
         "envelope",
+        "heard",
         "message",
+        "others",
         "plan",
-        "prior",
         "session",
         "stored",
     )
@@ -60,8 +65,8 @@ class Handling:
         plan: HandlerPlan,
         envelope: Envelope,
         message: Message,
-        *,
-        prior: Sequence[Record] = (),
+        heard: Heard | None = None,
+        others: Sequence[Record] = (),
         completes: Fence | None = None,
         stored: bool = False,
     ) -> None:
@@ -69,14 +74,15 @@ class Handling:
         self.plan = plan
         self.envelope = envelope
         self.message = message
-        self.prior = prior
+        self.heard = heard
+        self.others = others
         self.completes = completes
         self.stored = stored
         self.session: Any = None
         self.committed = False
         self.answer: Any = None
         self._effects = 0
-        self._closers: list[Callable[[], None]] = []
+        self._closers: list[Callable[[], None]] | None = None
 
     def __enter__(self) -> Handling:
         self._token = _CURRENT.set(self)
@@ -84,12 +90,12 @@ class Handling:
 
     def __exit__(self, *_: object) -> None:
         _CURRENT.reset(self._token)
-        for close in self._closers:
+        for close in self._closers or ():
             close()
 
     def at_end(self, close: Callable[[], None]) -> None:
         """Have something closed when the handling ends, whatever its end."""
-        self._closers.append(close)
+        self._closers = [*(self._closers or ()), close]
 
     def effect_id(self) -> str:
         """Make the id of the next effect outside: the same when this delivery is tried again."""
@@ -100,7 +106,7 @@ class Handling:
         """Turn the events that aggregates recorded into records with their deliveries, after the projections ran."""
         records = []
         for aggregate, event in events:
-            plan = self._flow.event(type(event))
+            plan = self._flow.events[type(event)]
             if type(event) not in self.plan.records:
                 raise NotListed(
                     f"{type(aggregate).__name__} {aggregate.identity} recorded {type(event).__name__} during "
@@ -108,14 +114,13 @@ class Handling:
                 )
             for project in plan.projections:
                 project(event)
-            envelope = self.envelope._replace(
-                id=new_id(), causation_id=self.envelope.id, ordering_key=aggregate.identity
-            )
+            envelope = self.envelope.caused(new_id(), aggregate.identity)
             records.append(Record("event", envelope, event, plan.deliveries(event, aggregate.identity)))
         return records
 
     def records(self, answer: Any, caused: Sequence[Record]) -> list[Record]:
-        """Give all that one transaction stores: what came before, the command with its answer, what it caused."""
-        own = Record("command", self.envelope, self.message, (), True, answer, stored=self.stored)
-        prior = [r._replace(answered=True, answer=answer) if r.kind == "event" else r for r in self.prior]
-        return [*prior, own, *caused]
+        """Give all that one transaction stores: what was heard, the command, their answer, and what it caused."""
+        own = Record("command", self.envelope, self.message, (), answer, True, self.stored)
+        if self.heard is None:
+            return [own, *caused]
+        return [Record("event", *self.heard, answer, True), own, *self.others, *caused]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..domain.messages import Command, Event, Message, Query, answer_of
 from .checks import check
@@ -15,6 +15,9 @@ from .errors import NoRecipient, NoRoute
 from .injection import Bound, Offers, classes_in, members, place_of, signature_of
 from .ports import HandlingMeter, Meter
 from .routes import JoinedRoutes, Route
+
+
+P = TypeVar("P")
 
 
 class HandlerPlan(NamedTuple):
@@ -59,8 +62,15 @@ class EventPlan(NamedTuple):
         return _address(self.reactions, event, None, None)
 
 
+class _Plans(dict[type[Message], P]):
+    """Plans by message; one that is in no table raises `NoRoute`."""
+
+    def __missing__(self, message: type[Message]) -> P:
+        raise NoRoute(f"{message.__name__} is in no table of this application.")
+
+
 class Flow:
-    """The plans of a whole application, by message and by recipient."""
+    """The plans of a whole application: `events`, `handlers` (of commands and queries), and by recipient."""
 
     def __init__(self, routes: JoinedRoutes, offers: Mapping[str, Offers], meter: Meter) -> None:
         """Check the wiring and make every plan. Raises `WiringError` with all mistakes."""
@@ -70,26 +80,14 @@ class Flow:
         self._recipients = routes.recipients()
         planner = _Planner(routes, offers, meter)
         messages = routes.messages()
-        self._events: dict[type[Message], EventPlan] = {m: planner.event(m) for m in messages if issubclass(m, Event)}
-        self._handlers: dict[type[Message], HandlerPlan] = {
-            m: planner.handler(m) for m in messages if issubclass(m, (Command, Query))
-        }
+        self.events = _Plans({m: planner.event(m) for m in messages if issubclass(m, Event)})
+        self.handlers = _Plans({m: planner.handler(m) for m in messages if issubclass(m, (Command, Query))})
         self._reactions = {
             name: planner.bound(row) for name, row in self._recipients.items() if row.kind == "reaction"
         }
         self._triggers = {
             name: planner.trigger(row) for name, row in self._recipients.items() if row.kind == "trigger"
         }
-
-    def event(self, message: type[Message]) -> EventPlan:
-        """Give the plan of an event. Raises `NoRoute`."""
-        plan = self._events.get(message)
-        return plan if plan is not None else _no_route(message)
-
-    def handler(self, message: type[Message]) -> HandlerPlan:
-        """Give the plan of a command or query. Raises `NoRoute`."""
-        plan = self._handlers.get(message)
-        return plan if plan is not None else _no_route(message)
 
     def recipient(self, name: str) -> Route:
         """Give the route of a recipient. Raises `NoRecipient`."""
@@ -183,8 +181,6 @@ def _listed(decided: Command[Any] | Iterable[Command[Any]] | None) -> tuple[Comm
 def _address(
     rows: tuple[Route, ...], event: Event[Any], key: str | None, until: datetime | None
 ) -> tuple[Delivery, ...]:
+    if not rows:
+        return ()
     return tuple(Delivery(row.name, str(getattr(event, row.by)) if row.by else key, until) for row in rows)
-
-
-def _no_route(message: type[Message]) -> Any:
-    raise NoRoute(f"{message.__name__} is in no table of this application.")

@@ -151,9 +151,13 @@ class Meter(ABC):
         """Give the meter of one message or recipient, made once at start."""
 
 
+OUTCOMES = ("ok", "rejected", "failed", "conflict")
+"""How a handling may end: well, refused by the domain, with an error, or because someone else was first."""
+
+
 class HandlingMeter(ABC):
     """The meter of one message or recipient."""
 
     @abstractmethod
     def handled(self, outcome: str, seconds: float) -> None:
-        """Count one handling: `outcome` is `ok`, `rejected`, `failed`, or `conflict`; `seconds` is how long it took."""
+        """Count one handling: `outcome` is one of OUTCOMES, `seconds` is how long it took."""

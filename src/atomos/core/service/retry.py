@@ -17,6 +17,10 @@ class ConflictRetry(NamedTuple):
     pause: float = 0.005
     patience: float = 5.0
 
+    def is_over(self, tries: int, seconds: float) -> bool:
+        """Whether no further try begins after so many, and so many seconds since the first began."""
+        return tries >= self.attempts or seconds >= self.patience
+
     def pause_before(self, attempt: int) -> float:
         """Give the seconds to wait before try number `attempt` (the second is 2)."""
         return random.uniform(0, self.pause * 2 ** (attempt - 2))  # noqa: S311

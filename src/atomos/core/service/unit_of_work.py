@@ -69,7 +69,9 @@ class UnitOfWork(ABC):
         # A change to a child, or an event without a change, would otherwise pass another transaction unseen.
         changed = self._changed()
         for aggregate in self._tracked:
-            if (changed or aggregate.has_recorded) and not self._is_new(aggregate):
+            if self._is_new(aggregate):
+                aggregate.version = 1
+            elif changed or aggregate.has_recorded:
                 aggregate.version += 1
 
     def _store(self, answer: Any, events: Sequence[tuple[Aggregate, Event[Any]]]) -> None:

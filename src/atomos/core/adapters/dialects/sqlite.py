@@ -24,7 +24,7 @@ _ROWS_A_STATEMENT = 1000
 _FENCED = """
 update atomos_delivery set status = 'done', attempts = attempts + 1, completed_at = :now
 where recipient = :recipient and status = 'ready' and seq in (select value from json_each(:seqs))
-  and seq in (select value from atomos_lease, json_each(seqs) where id = :lease)
+  and seq in (select s.value from atomos_lease l, json_each(l.seqs) s where l.id = :lease)
 """
 
 _WAITING = """
@@ -54,9 +54,9 @@ select null, d.seq, d.ordering_key, d.attempts, m.id, m.name, m.version, m.paylo
        m.causation_id, m.principal, m.traceparent, m.recorded_at, d.alone
 from atomos_delivery d join atomos_message m on m.id = d.message_id
 where d.recipient = :recipient and d.status = 'ready'
-  and d.seq not in (select value from atomos_lease, json_each(seqs) where recipient = :recipient)
+  and d.seq not in (select s.value from atomos_lease l, json_each(l.seqs) s where l.recipient = :recipient)
   and (d.ordering_key is null or (
-    d.ordering_key not in (select value from atomos_lease, json_each(keys) where recipient = :recipient)
+    d.ordering_key not in (select k.value from atomos_lease l, json_each(l.keys) k where l.recipient = :recipient)
     and d.ordering_key not in (
       select e.ordering_key from atomos_delivery e
       where e.recipient = :recipient and e.status in ('retrying', 'parked') and e.ordering_key is not null)))
@@ -73,7 +73,7 @@ where seq = :seq
 
 _HELD = """
 select errors from atomos_delivery where recipient = :recipient and seq = :seq and status = 'ready'
-  and seq in (select value from atomos_lease, json_each(seqs) where id = :lease)
+  and seq in (select s.value from atomos_lease l, json_each(l.seqs) s where l.id = :lease)
 """
 
 
