@@ -124,10 +124,17 @@ def build(app: str | None = None, settings: Settings | None = None) -> Atomos:
     return Atomos(container, settings or load_settings(container))
 
 
-def load_settings(container: type[containers.DeclarativeContainer] | None = None) -> Settings:
-    """Load the settings of an application, with the sections of its contexts; None finds the application."""
+def load_settings(
+    container: type[containers.DeclarativeContainer] | None = None, profile: str | None = None
+) -> Settings:
+    """Load the settings of an application, with the sections of its contexts; None finds the application.
+
+    `profile` takes the place of ATOMOS_PROFILE; None leaves it.
+    """
     contexts: tuple[Context, ...] = getattr(container or find_container(), "contexts", ())
-    return load(contexts={each.name: each.settings for each in contexts if each.settings is not None})
+    sections = {each.name: each.settings for each in contexts if each.settings is not None}
+    environment = {**os.environ, "ATOMOS_PROFILE": profile} if profile else None
+    return load(contexts=sections, environment=environment)
 
 
 def serve() -> Flask:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, get_origin, get_type_hints
 
 from click import Command
 from dependency_injector import containers, providers
+from prometheus_client import CollectorRegistry
 
 from .adapters.clock import SystemClock
 from .adapters.codec import Codec
@@ -66,7 +67,8 @@ class CoreContainer(containers.DeclarativeContainer):
     routes = providers.Dependency(instance_of=JoinedRoutes)
 
     clock = providers.ThreadSafeSingleton(SystemClock)
-    meter = providers.ThreadSafeSingleton(PrometheusMeter)
+    metrics = providers.ThreadSafeSingleton(CollectorRegistry)
+    meter = providers.ThreadSafeSingleton(PrometheusMeter, registry=metrics)
     wake = providers.ThreadSafeSingleton(threading.Event)
     codec = providers.ThreadSafeSingleton(_codec, routes=routes)
 

@@ -115,6 +115,8 @@ class NotificationsSettings:
             raise ValueError("kind 'smtp' needs both host and sender")
         if (self.user is None) != (self.password is None):
             raise ValueError("user and password need each other")
+        if self.password is not None and self.tls == "none":
+            raise ValueError("a password needs tls 'starttls' or 'tls': it would cross the network in the clear")
 
     def __repr__(self) -> str:
         return without_secrets(self)

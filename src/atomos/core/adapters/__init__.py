@@ -3,7 +3,7 @@
 from .clock import SystemClock
 from .database import Database, Sessions, UnusableDatabase
 from .deliveries import SqlDeliveries
-from .http_service import HttpService
+from .http_service import HttpService, ServiceRefused, ServiceUnavailable
 from .message_log import SqlMessageLog
 from .migrations import CORE, DatabaseVersion, History, pending, revise, upgrade
 from .notifications import EmailNotifications, LogNotifications
@@ -23,6 +23,8 @@ __all__ = [
     "LogNotifications",
     "PrometheusMeter",
     "ReadModel",
+    "ServiceRefused",
+    "ServiceUnavailable",
     "Sessions",
     "SqlDeliveries",
     "SqlMessageLog",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import REGISTRY, CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry, Histogram
 
 from ..service.ports import OUTCOMES, HandlingMeter, Meter
 
@@ -12,7 +12,7 @@ _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 class PrometheusMeter(Meter):
     """Counts and times handlings by outcome, in the histogram `atomos_handling_seconds`."""
 
-    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("kind", "name", "outcome")
         self._times = Histogram(
             "atomos_handling_seconds", "Messages handled.", labels, buckets=_BUCKETS, registry=registry

@@ -18,7 +18,19 @@ from .errors import (
     Reused,
 )
 from .injection import Offer, Offers
-from .ports import Clock, FileMissing, Meter, Notifications, Outside, Repository, Storage, Unavailable
+from .ports import (
+    Clock,
+    FileMissing,
+    Meter,
+    NameOutside,
+    NameTaken,
+    NotificationRefused,
+    Notifications,
+    Outside,
+    Repository,
+    Storage,
+    Unavailable,
+)
 from .retry import Backoff, ConflictRetry
 from .routes import JoinedRoutes, Recipient, Routes, by, join, named, parks
 from .unit_of_work import UnitOfWork
@@ -41,11 +53,14 @@ __all__ = [
     "MessageBus",
     "MessageLog",
     "Meter",
+    "NameOutside",
+    "NameTaken",
     "NoHandling",
     "NoRoute",
     "NotCommitted",
     "NotOpen",
     "NotPermitted",
+    "NotificationRefused",
     "Notifications",
     "Offer",
     "Offers",

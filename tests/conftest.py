@@ -1,0 +1,38 @@
+"""What the tests of Atomos share: each that asks for a database runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from atomos.testing.databases import PostgresTemplate, SqliteTemplate, need_service
+
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
+
+
+@pytest.fixture(scope="session")
+def postgres_template(migrate: Callable[[str], None]) -> Iterator[PostgresTemplate]:
+    """A migrated PostgreSQL database."""
+    try:
+        template = PostgresTemplate(migrate)
+    except psycopg.OperationalError as error:
+        need_service("PostgreSQL", error)
+        raise
+    yield template
+    template.remove()
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: SqliteTemplate
+) -> Iterator[str]:
+    """The URL of a fresh, migrated database of each kind."""
+    if request.param == "sqlite":
+        yield sqlite_template.fresh(tmp_path)
+        return
+    template: PostgresTemplate = request.getfixturevalue("postgres_template")
+    with template.fresh() as url:
+        yield url
