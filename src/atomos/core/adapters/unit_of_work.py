@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
+from ..domain.errors import AtomosError
 from ..domain.model import Aggregate
 from ..service.delivery import Fence, Record
 from ..service.errors import NotOpen
@@ -36,6 +37,9 @@ class SqlUnitOfWork(UnitOfWork):
         self.session = Session(self._database.writer, autoflush=False, expire_on_commit=False)
         self._open.callback(self.session.close)
         handling.session = self.session
+
+    def _explain(self, error: Exception) -> AtomosError | None:
+        return self._log.explain(error, self._handling.plan.place if self._handling else type(self).__name__)
 
     def _changed(self) -> bool:
         session = self.session

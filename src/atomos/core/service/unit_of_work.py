@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Self, TypeVar, overload
 
+from ..domain.errors import AtomosError
 from ..domain.messages import Event
 from ..domain.model import Aggregate
 from .delivery import Fence, Record
@@ -34,9 +35,12 @@ class UnitOfWork(ABC):
         self._state = "open"
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._state = "ended" if self._state == "open" else self._state
         self._end()
+        explained = self._explain(error) if isinstance(error, Exception) else None
+        if explained is not None and explained is not error:
+            raise explained from error
 
     def track(self, aggregate: Aggregate) -> None:
         """Note an aggregate that a repository handed out or took in: its events and version are seen to at commit."""
@@ -80,6 +84,10 @@ class UnitOfWork(ABC):
             return
         caused = self._handling.caused(events)
         self._write(self._handling.records(answer, caused), self._handling.completes)
+
+    def _explain(self, error: Exception) -> AtomosError | None:
+        """Say what an error of the database means, or None where it means nothing of its own."""
+        return error if isinstance(error, AtomosError) else None
 
     @abstractmethod
     def _begin(self, handling: Handling | None) -> None:
