@@ -75,4 +75,4 @@ class PostgresTemplate:
 
     def _administer(self, statement: str, *names: str) -> None:
         with psycopg.connect(self._server, autocommit=True, connect_timeout=5) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # type: ignore[arg-type]
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

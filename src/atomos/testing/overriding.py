@@ -27,7 +27,7 @@ def override(container: containers.Container, provider: providers.Provider[Any],
     """
     _check(provider, fake)
     singletons: list[Any] = list(container.traverse(types=[providers.BaseSingleton]))
-    dependants: list[Any] = [each for each in singletons if _needs(each, provider)]
+    dependants = [singleton for singleton in singletons if _needs(singleton, provider)]
     with provider.override(providers.Object(fake)):
         _reset(dependants)
         try:
@@ -51,7 +51,8 @@ def _check(provider: providers.Provider[Any], fake: object) -> None:
 
 
 def _needs(singleton: providers.Provider[Any], provider: providers.Provider[Any]) -> bool:
-    return singleton is not provider and any(each is provider for each in singleton.traverse())
+    needed: list[Any] = list(singleton.traverse())
+    return singleton is not provider and any(each is provider for each in needed)
 
 
 def _reset(singletons: list[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar, Generic, TypeVar
 
-from sqlalchemy import Executable, Result, Select, Table
+from sqlalchemy import Result, Select, Table
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import UpdateBase
 
@@ -50,12 +50,13 @@ class ReadModel:
 
     def __init__(self, session: Session, tables: Iterable[Table]) -> None:
         self._session = session
-        self._tables = frozenset(tables)
+        # By name: containers copy what they are given, and a copied table is another object.
+        self._tables = frozenset(table.fullname for table in tables)
 
-    def execute(self, statement: Executable) -> Result[Any]:
+    def execute(self, statement: UpdateBase | Select[Any]) -> Result[Any]:
         """Run one statement on tables of the views. Raises `ForeignTable`."""
-        touched = {statement.table} if isinstance(statement, UpdateBase) else set(statement.get_final_froms())  # type: ignore[attr-defined]
-        if foreign := touched - self._tables:
-            names = ", ".join(sorted(str(table) for table in foreign))
+        touched = [statement.table] if isinstance(statement, UpdateBase) else statement.get_final_froms()
+        if foreign := {str(table) for table in touched} - self._tables:
+            names = ", ".join(sorted(foreign))
             raise ForeignTable(f"A projection used {names}, which is not among the tables of the views.")
         return self._session.execute(statement)
