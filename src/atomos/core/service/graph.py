@@ -1,4 +1,4 @@
-"""The verified flow as plain data: from entrypoints through events and commands to all that hears of a change."""
+"""The verified flow as plain data: from entrypoints through events and commands to all who hear of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ..domain.messages import Command, Event, Message
+from ..domain.messages import Command, Event, Message, Query
 from .injection import classes_in, place_of, signature_of
 from .plans import commands_of
 from .routes import JoinedRoutes, Route
@@ -16,6 +16,7 @@ from .routes import JoinedRoutes, Route
 Step = tuple["Node", str, "Node"]
 """One node leads to another, by a verb."""
 
+_KINDS = {"event": Event, "command": Command, "query": Query}
 _SHAPES = {
     "entrypoint": '>"{}"]',
     "event": '("{}")',
@@ -25,11 +26,12 @@ _SHAPES = {
     "projection": '[("{}")]',
     "reaction": '[/"{}"/]',
 }
+_LISTENERS = ("trigger", "projection", "reaction")
 _IN_MERMAID = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;"}
 
 
 class Entrypoint(NamedTuple):
-    """Where a message comes in: `name` is what people call it, such as `POST /orders`; `place` is its view's."""
+    """Where a message comes in: `name` is what people call it (`POST /orders`), `place` is its view."""
 
     name: str
     message: type[Message]
@@ -39,10 +41,10 @@ class Entrypoint(NamedTuple):
 class Node(NamedTuple):
     """One thing in the flow.
 
-    `kind` is entrypoint, event, trigger, command, query, projection or reaction. `name` is stable: the wire name, the
-    recipient's name, or the entrypoint's; `title` is the class or function. `place` is the file and function, without
-    a line, so that two builds can be compared; of a command or query it is the handler's. `permission` is what
-    the message requires, None for nothing.
+    `kind` is entrypoint, event, trigger, command, query, projection or reaction. `name` is stable: the wire
+    name, the recipient's name, or the entrypoint's; `title` is the class or function. `place` is the file and
+    function, without a line, so that two builds can be compared; of a command or query it is the handler's.
+    `permission` is what the message requires, None for nothing.
     """
 
     kind: str
@@ -58,7 +60,10 @@ class Node(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """One node leads to another; `verb` is emits, asks, triggers, decides, records, projects, reacts or returns."""
+    """One node leads to another.
+
+    `verb` is emits, asks, triggers, decides, records, projects, reacts or returns.
+    """
 
     source: str
     verb: str
@@ -118,9 +123,7 @@ def as_json(graph: Graph) -> str:
 def as_mermaid(graph: Graph) -> str:
     """Write a graph as a Mermaid flowchart."""
     short = {id_: f"n{number}" for number, id_ in enumerate(sorted(graph.nodes))}
-    nodes = [
-        f"  {short[id_]}{_SHAPES[graph.nodes[id_].kind].format(_label(graph.nodes[id_]))}" for id_ in short
-    ]
+    nodes = [f"  {short[id_]}{_shape(graph.nodes[id_])}" for id_ in short]
     edges = [f"  {short[e.source]} -->|{e.verb}| {short[e.target]}" for e in sorted(graph.edges)]
     return "\n".join(["flowchart LR", *nodes, *edges])
 
@@ -132,29 +135,31 @@ def as_text(graph: Graph) -> str:
     """
     written: set[str] = set()
     roots = [node for node in graph.nodes.values() if not graph.before(node.id)]
-    trees = ["\n".join(_tree(graph, node, "", 0, written)) for node in roots if graph.after(node.id)]
-    alone = [_line(node, "", 0) for node in roots if not graph.after(node.id)]
-    return "\n\n".join([*trees, *alone])
+    # A circle that nothing leads to has no first node; it begins where the tables do.
+    trees = [_tree(graph, each, "", 0, written) for each in (*roots, *graph.nodes.values())]
+    return "\n\n".join("\n".join(lines) for lines in map(list, trees) if lines)
 
 
 class _Nodes:
-    """Makes the nodes of messages and of the functions that hear them."""
+    """Makes the nodes of messages and of the functions that hear them, each once: reading source is slow."""
 
     def __init__(self, routes: JoinedRoutes) -> None:
         self.routes = routes
+        self._made: dict[object, Node] = {}
 
     def message(self, message: type[Message]) -> Node:
-        kind = (
-            "event" if issubclass(message, Event) else "command" if issubclass(message, Command) else "query"
-        )
-        handlers = self.routes.of(kind, message) if kind != "event" else ()
-        place = _place(handlers[0].target if handlers else message)
-        return Node(
-            kind, message.wire_name, message.__name__, place, self.routes.requires.get(message) or None
-        )
+        if message not in self._made:
+            kind = next(name for name, cls in _KINDS.items() if issubclass(message, cls))
+            handlers = self.routes.of(kind, message)
+            place = _place(handlers[0].target if handlers else message)
+            permission = self.routes.requires.get(message) or None
+            self._made[message] = Node(kind, message.wire_name, message.__name__, place, permission)
+        return self._made[message]
 
     def listener(self, row: Route) -> Node:
-        return Node(row.kind, row.name, row.target.__name__, _place(row.target))
+        if row not in self._made:
+            self._made[row] = Node(row.kind, row.name, row.target.__name__, _place(row.target))
+        return self._made[row]
 
 
 def _entries(said: _Nodes, entrypoints: Iterable[Entrypoint]) -> Iterator[Step]:
@@ -186,25 +191,26 @@ def _steps(said: _Nodes, row: Route) -> Iterator[Step]:
 
 
 def _tree(graph: Graph, node: Node, verb: str, depth: int, written: set[str]) -> Iterator[str]:
-    line = _line(node, verb, depth)
-    if node.id in written and graph.after(node.id):
-        yield f"{line} ..."
+    if node.id in written:
+        if depth:
+            yield _line(node, verb, depth) + (" ..." if graph.after(node.id) else "")
         return
-    yield line
     written.add(node.id)
+    yield _line(node, verb, depth)
     for edge in graph.after(node.id):
         yield from _tree(graph, graph.nodes[edge.target], edge.verb, depth + 1, written)
 
 
 def _line(node: Node, verb: str, depth: int) -> str:
-    kind = "" if node.kind == "entrypoint" else node.kind
+    said = "" if node.kind == "entrypoint" else node.kind if node.kind in _LISTENERS else verb or node.kind
     by = f"-> {node.place.partition(' ')[2]}" if node.kind in ("command", "query") else ""
     requires = f"[{node.permission}]" if node.permission else ""
-    return "  " * depth + " ".join(part for part in (verb, kind, node.title, by, requires) if part)
+    return "  " * depth + " ".join(part for part in (said, node.title, by, requires) if part)
 
 
-def _label(node: Node) -> str:
-    return "".join(_IN_MERMAID.get(character, character) for character in node.title)
+def _shape(node: Node) -> str:
+    label = "".join(_IN_MERMAID.get(character, character) for character in node.title)
+    return _SHAPES[node.kind].format(label)
 
 
 def _place(target: object) -> str:

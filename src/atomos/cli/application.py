@@ -1,0 +1,64 @@
+"""What commands need of the application: built, its database ready, its logging set up, names looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from atomos.core.service.diagnostics import Diagnosed
+
+if TYPE_CHECKING:
+    from atomos.bootstrap import Atomos
+    from atomos.core.service.graph import Entrypoint
+    from atomos.settings import Settings
+
+
+class UnusableInput(Diagnosed):
+    """An argument or a payload that cannot be used."""
+
+    code = "ATM053"
+
+
+def built(app: str | None) -> Atomos:
+    """Build the application; nothing is opened. Raises `NoApplication`, `SettingsError`, `WiringError`."""
+    from atomos.bootstrap import build
+
+    return build(app)
+
+
+def log_as(settings: Settings) -> None:
+    """Log as the settings say."""
+    from atomos.core.adapters.logs import configure
+
+    configure(settings.log.level, settings.log.format)
+
+
+def prepare(atomos: Atomos) -> None:
+    """Migrate an embedded database; refuse another one that lacks migrations. Raises `DatabaseVersion`."""
+    from atomos.core.adapters import DatabaseVersion, pending
+
+    if atomos.settings.database.is_sqlite:
+        atomos.migrate()
+    elif missing := pending(atomos.container.core.database(), atomos.histories):
+        raise DatabaseVersion(f"The database lacks {', '.join(missing)}.")
+
+
+def entrypoints_of(atomos: Atomos) -> tuple[Entrypoint, ...]:
+    """List the application's URLs, in the order of its blueprints."""
+    from atomos.core.service.graph import Entrypoint
+
+    return tuple(
+        Entrypoint(f"{each.method} {each.path}", each.message, each.place)
+        for context in atomos.contexts
+        for blueprint in context.blueprints
+        for each in blueprint.endpoints
+    )
+
+
+def not_found(what: str, name: str, known: Iterable[str]) -> UnusableInput:
+    """Make the error for a name that is not known; it names the nearest, or all."""
+    names = sorted(set(known))
+    near = get_close_matches(name, names, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names) or 'none'}."
+    return UnusableInput(f"There is no {what} {name!r}; {hint}")

@@ -1,0 +1,178 @@
+"""`atomos verify`, `routes` and `graph`: the flow, without a database or a broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from .application import built, entrypoints_of
+from .output import as_json, examples, say_json, say_table
+
+if TYPE_CHECKING:
+    from atomos.bootstrap import Atomos
+    from atomos.core.service import Finding
+
+
+class RouteLine(NamedTuple):
+    """One line of `atomos routes`; `url` is empty where no entrypoint takes the message."""
+
+    url: str
+    kind: str
+    message: str
+    handler: str
+    place: str
+    name: str
+
+
+@click.command(
+    epilog=examples(
+        "atomos verify",
+        "atomos --app shop.container:Shop verify --json",
+    )
+)
+@as_json
+@click.pass_obj
+def verify(app: str | None, *, as_json: bool) -> None:
+    """Check the wiring, and report every mistake.
+
+    Looks at settings, containers, routes, handlers and entrypoints. All mistakes are in one report, each with
+    its code, place and remedy; it exits with 1 then. Needs no database and no broker.
+    """
+    from atomos.core.service import WiringError
+
+    atomos, findings = _verified(app)
+    if as_json:
+        say_json([_told(finding) for finding in findings])
+    elif findings:
+        click.echo(str(WiringError(findings)))
+    elif atomos is not None:
+        click.echo(f"{_counted(atomos)}: the wiring is whole")
+    if findings:
+        raise click.exceptions.Exit(1)
+
+
+@click.command(
+    epilog=examples(
+        "atomos routes",
+        "atomos routes | grep POST",
+        "atomos routes --json | jq -r '.[] | select(.kind == \"reaction\") | .name'",
+    )
+)
+@as_json
+@click.pass_obj
+def routes(app: str | None, *, as_json: bool) -> None:
+    """List who handles which message, and where.
+
+    The columns are URL, kind, message, handler, and where that is written. A URL is in front of whoever hears
+    what it emits, or answers what it asks. A trigger that is a command's class is filled from the event's
+    fields of the same names.
+    """
+    lines = route_lines(built(app))
+    if as_json:
+        say_json([line._asdict() for line in lines])
+    elif lines:
+        say_table([line[:5] for line in lines])
+
+
+@click.command(
+    epilog=examples(
+        "atomos graph",
+        "atomos graph --format mermaid > docs/flow.mmd",
+        "atomos graph --format json | diff docs/flow.json -",
+    )
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "mermaid"]),
+    default="text",
+    show_default=True,
+    help="Trees for people, data for programs, a flowchart for documents.",
+)
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
+@click.pass_obj
+def graph(app: str | None, *, form: str) -> None:
+    """Draw the verified flow, from entrypoints to reactions.
+
+    Entrypoint, event, trigger, command, recorded event, projection and reaction: who leads to whom. The JSON
+    is sorted and has no line numbers: it changes when the flow does, and only then. Keep it in the
+    repository, and CI shows what a change does to the flow.
+    """
+    from atomos.core.service.graph import as_json, as_mermaid, as_text, graph_of
+
+    write = {"text": as_text, "json": as_json, "mermaid": as_mermaid}[form]
+    atomos = built(app)
+    click.echo(write(graph_of(atomos.bus.flow.routes, entrypoints_of(atomos))))
+
+
+def route_lines(atomos: Atomos) -> list[RouteLine]:
+    """List the routes: first those with a URL, as in the blueprints, then the others, as in the tables."""
+    from atomos.core.service.injection import place_of
+
+    rows, entries = atomos.bus.flow.routes.rows, entrypoints_of(atomos)
+    taken = {each.message for each in entries}
+    found = [(each.name, row) for each in entries for row in rows if row.message is each.message]
+    found += [("", row) for row in rows if row.message not in taken]
+    return [
+        RouteLine(
+            url=url,
+            kind=row.kind,
+            message=row.message.wire_name,
+            handler=row.target.__name__,
+            place=place_of(row.target).partition(" ")[0],
+            name=row.name,
+        )
+        for url, row in found
+    ]
+
+
+def _verified(app: str | None) -> tuple[Atomos | None, list[Finding]]:
+    from atomos.bootstrap import Atomos, find_container, load_settings
+    from atomos.core.service import Finding, WiringError
+    from atomos.settings import SettingsError
+
+    container = find_container(app)
+    found = [
+        finding
+        for context in getattr(container, "contexts", ())
+        for blueprint in context.blueprints
+        for finding in blueprint.findings()
+    ]
+    try:
+        atomos = Atomos(container, load_settings(container))
+    except WiringError as error:
+        return None, sorted([*found, *error.findings])
+    except SettingsError as error:
+        return None, sorted([*found, *(Finding("ATM050", each.source, str(each)) for each in error.mistakes)])
+    return atomos, sorted([*found, *_unrouted(atomos)])
+
+
+def _unrouted(atomos: Atomos) -> list[Finding]:
+    from atomos.core.service import Finding
+
+    routed = frozenset(atomos.bus.flow.routes.messages())
+    return [
+        Finding(
+            "ATM037",
+            each.place,
+            f"takes {each.message.__name__}, which no table of this application mentions",
+        )
+        for each in entrypoints_of(atomos)
+        if each.message not in routed
+    ]
+
+
+def _counted(atomos: Atomos) -> str:
+    joined = atomos.bus.flow.routes
+    functions = {row.target for row in joined.rows if not isinstance(row.target, type)}
+    return (
+        f"{len(joined.messages())} messages, {len(functions)} handlers, {len(joined.recipients())} recipients"
+    )
+
+
+def _told(finding: Finding) -> dict[str, str]:
+    from atomos.core.service import REGISTRY
+
+    entry = REGISTRY[finding.code]
+    return {**finding._asdict(), "title": entry.title, "remedy": entry.remedy}

@@ -1,0 +1,89 @@
+"""Logs: structlog and the standard library's loggers in one form, one line each, to standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+QUIET = ("alembic", "httpcore2", "httpx2", "sqlalchemy")
+"""Libraries that are heard from `warning` on; `database.echo` shows statements all the same."""
+
+FROM_LIBRARIES = "library.logged"
+"""The `action` of what the standard library's loggers say; the sentence is in `message`."""
+
+
+def configure(level: str = "info", format: Literal["console", "json"] = "console") -> None:  # noqa: A002
+    """Set logging up for this process; a second call replaces the first one.
+
+    `level` is the least one that is logged, as `log.level` has it. `format` is `console`, for people, or
+    `json`, one object a line. What is logged carries `action`, `level`, `logger`, `timestamp` (UTC) and
+    whatever ids were given.
+    """
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.processors.EventRenamer("action"),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if each.name == _OWN]:
+        root.removeHandler(handler)
+    root.addHandler(_handler(format))
+    root.setLevel(level.upper())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+
+
+_OWN = "atomos"
+
+_SHARED: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+)
+
+
+def _from_library(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    return {**event, "action": FROM_LIBRARIES, "message": event.pop("event")}
+
+
+class _StandardError:
+    """Standard error as it is when something is logged: tests and tools put others in its place."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def _handler(form: str) -> logging.Handler:
+    handler = logging.StreamHandler(_StandardError())
+    handler.name = _OWN
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*_SHARED, _from_library],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(form)],
+        )
+    )
+    return handler
+
+
+def _renderers(form: str) -> list[Processor]:
+    if form == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=True)]
+    # Plain, because a traceback with the values of variables in it would show secrets.
+    plain = structlog.dev.plain_traceback
+    colors = sys.stderr.isatty()
+    return [structlog.dev.ConsoleRenderer(colors=colors, event_key="action", exception_formatter=plain)]
