@@ -1,8 +1,17 @@
 """How gunicorn serves: processes and threads from the settings; connections and the worker come after the fork."""
 
+import os
+import shutil
+import tempfile
 from typing import Any
 
-from atomos.bootstrap import load_settings
+# Metrics of several processes meet in a folder, which prometheus_client has to know before it is imported.
+_metrics = tempfile.mkdtemp(prefix="atomos-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
+
+from prometheus_client import multiprocess  # noqa: E402
+
+from atomos.bootstrap import load_settings  # noqa: E402
 
 _http = load_settings().http
 
@@ -27,6 +36,16 @@ def worker_exit(_server: Any, worker: Any) -> None:
     """Let deliveries in hand end, and close the connections."""
     if getattr(worker, "wsgi", None) is not None:
         worker.wsgi.extensions["atomos"].close()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget the gauges of a process that ended; its counts stay."""
+    multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(_server: Any) -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(_metrics, ignore_errors=True)
 
 
 def when_ready(_server: Any) -> None:

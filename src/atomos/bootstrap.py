@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from dependency_injector import containers
-from flask import Flask
+from flask import Flask, Response
 
-from atomos.core.adapters import CORE, History, pending, upgrade
+from atomos.core.adapters import CORE, History, exposition, pending, upgrade
 from atomos.core.api.app import install
 from atomos.core.container import Context, flaws, offers_of
 from atomos.core.service import MessageBus, Worker, WiringError
@@ -67,6 +67,7 @@ class Atomos:
             title="Atomos",
             version=metadata.version("atomos-framework"),
         )
+        app.add_url_rule("/metrics", "atomos.metrics", self._metrics)
         app.extensions["atomos"] = self
         return app
 
@@ -104,6 +105,10 @@ class Atomos:
         if part is None:
             raise NoApplication(f"{type(self.container).__name__} has no container for its context {name}.")
         return part()  # type: ignore[no-any-return]
+
+    def _metrics(self) -> Response:
+        text, content_type = exposition(self.container.core.metrics())
+        return Response(text, content_type=content_type)
 
     def _database_answers(self) -> str | None:
         with self.container.core.database().look() as connection:

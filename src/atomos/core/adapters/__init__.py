@@ -9,7 +9,7 @@ from .migrations import CORE, DatabaseVersion, History, pending, revise, upgrade
 from .notifications import EmailNotifications, LogNotifications
 from .repository import ReadModel, SqlRepository
 from .storage import FileStorage
-from .telemetry import PrometheusMeter
+from .telemetry import PrometheusMeter, exposition
 from .unit_of_work import SqlUnitOfWork
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "SqlUnitOfWork",
     "SystemClock",
     "UnusableDatabase",
+    "exposition",
     "pending",
     "revise",
     "upgrade",

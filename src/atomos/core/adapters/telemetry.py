@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Histogram
+import os
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from ..service.ports import OUTCOMES, HandlingMeter, Meter
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def exposition(registry: CollectorRegistry) -> tuple[bytes, str]:
+    """Give all metrics as Prometheus reads them, and the content type; of all processes of this service."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+    return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
 class PrometheusMeter(Meter):
