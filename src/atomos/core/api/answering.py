@@ -28,7 +28,9 @@ _encoder = msgspec.json.Encoder(decimal_format="string")
 def respond(answer: Any, message: Message, location: Locator | None = None) -> Response:
     """Make the response of an answer; `location` says where the created thing can be read."""
     if answer is None:
-        return Response(status=STATUSES[NoneType])
+        response = Response(status=STATUSES[NoneType])
+        del response.headers["Content-Type"]  # there is nothing that it could speak of
+        return response
     if type(answer) is Created:
         response = Response(_encoder.encode(answer.value), STATUSES[Created], content_type=_JSON)
         if location is not None:

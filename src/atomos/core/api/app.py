@@ -11,10 +11,8 @@ from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from ..domain.errors import AtomosError
-from ..domain.messages import Event
 from ..service.bus import MessageBus
 from ..service.diagnostics import Finding, WiringError
-from ..service.errors import NoRoute
 from .emitting import correlation_id
 from .entrypoints import Entrypoints
 from .health import NOT_READY, Check, failing, told
@@ -84,16 +82,13 @@ def install(
 
 
 def _findings(bus: MessageBus, blueprints: Sequence[Entrypoints]) -> Iterator[Finding]:
+    routed = frozenset(bus.flow.routes.messages())
     for blueprint in blueprints:
         yield from blueprint.findings()
         for endpoint in blueprint.endpoints:
-            try:
-                find = bus.flow.event if issubclass(endpoint.message, Event) else bus.flow.handler
-                find(endpoint.message)
-            except NoRoute:
-                yield Finding(
-                    "ATM037", endpoint.place, f"takes {endpoint.message.__name__}, which no table mentions"
-                )
+            if endpoint.message not in routed:
+                detail = f"takes {endpoint.message.__name__}, which no table of this application mentions"
+                yield Finding("ATM037", endpoint.place, detail)
 
 
 def _documents(installation: Installation) -> Blueprint:

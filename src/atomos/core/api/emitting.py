@@ -84,7 +84,7 @@ def _origin(id_: str | None) -> Origin:
         # A keyed event begins its conversation under its own id, so that its repeats are in the same one.
         known = environ[_CORRELATION] = _given_correlation(environ) or id_ or new_id()
     trace = environ.get("HTTP_TRACEPARENT")
-    return Origin(principal(), id_, known, trace and _traceparent(trace))
+    return Origin(principal(), id_, known, _traceparent(trace) if trace else None)
 
 
 def _given_correlation(environ: dict[str, Any]) -> str | None:

@@ -162,11 +162,9 @@ class _Writer:
             written["requestBody"] = body
         return written
 
-    def _parameters(self, endpoint: Endpoint) -> list[dict[str, Any]]:
-        parameters = [*self._of_url(endpoint), _reference("parameters", _CORRELATION)]
-        if endpoint.emits and endpoint.method in KEYED_METHODS:
-            parameters.append(_reference("parameters", _KEY))
-        return parameters
+    def _parameters(self, endpoint: Endpoint) -> list[dict[str, Any] | str]:
+        keyed = endpoint.emits and endpoint.method in KEYED_METHODS
+        return [*self._of_url(endpoint), _CORRELATION, *([_KEY] if keyed else [])]
 
     def _of_url(self, endpoint: Endpoint) -> Iterator[dict[str, Any]]:
         if endpoint.reads is not None:

@@ -40,7 +40,7 @@ class Kind(NamedTuple):
 
 
 KINDS: Mapping[type[Exception], Kind] = {
-    NotFound: Kind("not-found", 404, "Not found"),
+    NotFound: Kind("not-found", 404, "Not Found"),
     Contradiction: Kind("contradiction", 409, "Contradicts what is recorded"),
     RuleBroken: Kind("rule-broken", 422, "A rule does not allow it"),
     DomainError: Kind("refused", 422, "Refused"),
@@ -54,7 +54,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     Conflict: Kind(
         "conflict",
         409,
-        "Others were first",
+        "Conflict",
         "Others changed the same thing each time. Send the request again.",
         1.0,
     ),

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from flask import request
-from marshmallow import Schema, ValidationError
+from flask import Request
+from marshmallow import Schema
 from marshmallow.fields import List
 from werkzeug.exceptions import BadRequest, NotAcceptable, UnsupportedMediaType
 
 from ..domain.errors import InvalidMessage, Problem
 from ..domain.messages import Message
+from .schemas import escaped, maker
 
-Reader = Callable[[dict[str, Any]], Message]
-"""Makes the message of the current request; it is given the path's variables."""
+Reader = Callable[[Request, dict[str, Any]], Message]
+"""Makes the message of a request; it is given the path's variables too."""
 
 QUERY_METHODS = frozenset(("GET", "HEAD", "DELETE"))
 """The methods whose requests have no body: their fields come from the query string."""
@@ -27,30 +28,44 @@ _MOST_PARAMETERS = 1000
 
 def query_reader(message: type[Message], schema: Schema) -> Reader:
     """Make the reader of an endpoint whose fields come from the query string."""
+    make = maker(message, schema)
+    names = frozenset(schema.fields)
     lists = frozenset(name for name, field in schema.fields.items() if isinstance(field, List))
 
-    def read(path: dict[str, Any]) -> Message:
+    def read(request: Request, path: dict[str, Any]) -> Message:
         environ = request.environ
         if environ.get("CONTENT_LENGTH", "") not in ("", "0") or "HTTP_TRANSFER_ENCODING" in environ:
             raise BadRequest(
-                f"A {environ['REQUEST_METHOD']} takes its fields from the query string; leave the body out."
+                f"A {request.method} takes its fields from the query string; leave the body out."
             )
-        given = _parameters(message, schema, lists, path) if environ.get("QUERY_STRING") else {}
-        return _made(message, schema, {**given, **_decoded(path)})
+        _check_path(request, path)
+        if not environ.get("QUERY_STRING"):
+            return make(path)
+        pairs = _pairs(request)
+        _refuse(message, _repeated(pairs, lists), "is given more than once")
+        _refuse(
+            message, {name for name, _ in pairs if name in path}, "comes from the path; leave it out here"
+        )
+        return make({**_parameters(pairs, names, lists), **path})
 
     return read
 
 
 def body_reader(message: type[Message], schema: Schema) -> Reader:
     """Make the reader of an endpoint whose fields come from the JSON body."""
+    make = maker(message, schema)
 
-    def read(path: dict[str, Any]) -> Message:
+    def read(request: Request, path: dict[str, Any]) -> Message:
         if request.environ.get("QUERY_STRING"):
-            _refuse_parameters(message)
-        body = _json_body(message)
-        if path and not path.keys().isdisjoint(body):
-            _refuse_all(message, path.keys() & body.keys(), "comes from the path; leave it out of the body")
-        return _made(message, schema, {**body, **_decoded(path)})
+            named = {name for name, _ in _pairs(request)}
+            _refuse(message, named, "is in the query string, which is not read; the JSON body is")
+        body = _json_body(request, message)
+        if not path:
+            return make(body)
+        _check_path(request, path)
+        if not path.keys().isdisjoint(body):
+            _refuse(message, path.keys() & body.keys(), "comes from the path; leave it out of the body")
+        return make({**body, **path})
 
     return read
 
@@ -58,7 +73,7 @@ def body_reader(message: type[Message], schema: Schema) -> Reader:
 def given_reader(message: type[Message], reads: Callable[[Any], Message]) -> Reader:
     """Make the reader of an endpoint whose author reads the request."""
 
-    def read(_: dict[str, Any]) -> Message:
+    def read(request: Request, _: dict[str, Any]) -> Message:
         made = reads(request)
         if type(made) is not message:
             raise TypeError(f"{reads.__qualname__} gave {made!r}, and its view takes {message.__name__}.")
@@ -67,7 +82,7 @@ def given_reader(message: type[Message], reads: Callable[[Any], Message]) -> Rea
     return read
 
 
-def check_accept() -> None:
+def check_accept(request: Request) -> None:
     """Refuse a request that would not take JSON. Raises `NotAcceptable`."""
     accept = request.environ.get("HTTP_ACCEPT")
     if accept is None or accept in ("*/*", "application/json"):
@@ -76,44 +91,21 @@ def check_accept() -> None:
         raise NotAcceptable("The answer is application/json, which the header Accept rules out.")
 
 
-def _made(message: type[Message], schema: Schema, given: dict[str, Any]) -> Message:
-    try:
-        loaded: Any = schema.load(given)
-    except ValidationError as error:
-        raise InvalidMessage(message.__name__, tuple(_problems(error.messages))) from None
-    return message(**loaded)
+def _refuse(message: type[Message], names: Iterable[str], detail: str) -> None:
+    if problems := tuple(Problem(f"/{escaped(name)}", detail) for name in sorted(names)):
+        raise InvalidMessage(message.__name__, problems)
 
 
-def _problems(messages: Any, pointer: str = "") -> Iterator[Problem]:
-    if isinstance(messages, Mapping):
-        for key, inner in messages.items():
-            yield from _problems(inner, pointer if key == "_schema" else f"{pointer}/{_escaped(key)}")
-        return
-    for each in messages:
-        yield Problem(pointer, str(each))
-
-
-def _escaped(key: object) -> str:
-    return str(key).replace("~", "~0").replace("/", "~1")
-
-
-def _refuse_all(message: type[Message], names: Iterable[str], detail: str) -> NoReturn:
-    raise InvalidMessage(
-        message.__name__, tuple(Problem(f"/{_escaped(name)}", detail) for name in sorted(names))
-    )
-
-
-def _decoded(path: dict[str, Any]) -> dict[str, Any]:
+def _check_path(request: Request, path: dict[str, Any]) -> None:
     # Werkzeug writes U+FFFD for bytes that are not UTF-8, and nothing is stored that nobody sent.
     if path and "\ufffd" in request.path:
         try:
             request.environ["PATH_INFO"].encode("latin-1").decode()
         except UnicodeDecodeError:
             raise BadRequest("The path is not UTF-8, percent-encoded.") from None
-    return path
 
 
-def _pairs() -> list[tuple[str, str]]:
+def _pairs(request: Request) -> list[tuple[str, str]]:
     try:
         text = request.environ["QUERY_STRING"].encode("latin-1").decode()
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
@@ -123,31 +115,22 @@ def _pairs() -> list[tuple[str, str]]:
         raise BadRequest(f"The query string has more than {_MOST_PARAMETERS} parameters.") from None
 
 
+def _repeated(pairs: Iterable[tuple[str, str]], lists: frozenset[str]) -> list[str]:
+    return [name for name, count in Counter(n for n, _ in pairs if n not in lists).items() if count > 1]
+
+
 def _parameters(
-    message: type[Message], schema: Schema, lists: frozenset[str], path: Mapping[str, Any]
+    pairs: Iterable[tuple[str, str]], names: frozenset[str], lists: frozenset[str]
 ) -> dict[str, Any]:
-    pairs = _pairs()
-    names = [name for name, _ in pairs if name not in lists]
-    if len(set(names)) != len(names):
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        _refuse_all(message, twice, "is given more than once")
-    if path and any(name in path for name, _ in pairs):
-        both = {name for name, _ in pairs if name in path}
-        _refuse_all(message, both, "comes from the path; leave it out of the query string")
     given: dict[str, Any] = {}
     for name, value in pairs:
+        if not value.strip() and name in names:
+            continue  # an empty parameter is absent
         if name in lists:
             given.setdefault(name, []).append(value)
-        elif value.strip() or name not in schema.fields:  # an empty parameter is absent
+        else:
             given[name] = value
     return given
-
-
-def _refuse_parameters(message: type[Message]) -> NoReturn:
-    names = {name for name, _ in _pairs()}
-    if not names:
-        raise BadRequest("The query string is not read; leave it out.")
-    _refuse_all(message, names, "is in the query string, which is not read; the JSON body is")
 
 
 class _Doubled(Exception):
@@ -168,7 +151,7 @@ def _no_constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant)
 
 
-def _json_body(message: type[Message]) -> dict[str, Any]:
+def _json_body(request: Request, message: type[Message]) -> dict[str, Any]:
     data = request.get_data()
     if not data:
         return {}
@@ -182,12 +165,7 @@ def _json_body(message: type[Message]) -> dict[str, Any]:
 
 def _decode(message: type[Message], data: bytes) -> Any:
     try:
-        text = data.decode()
-        try:
-            return _DECODER.decode(text)
-        except _Doubled:
-            doubled = json.loads(text, object_pairs_hook=_Pairs)
-            raise InvalidMessage(message.__name__, tuple(_twice(doubled))) from None
+        return _parsed(message, data.decode())
     except InvalidMessage:
         raise
     except UnicodeDecodeError:
@@ -197,9 +175,15 @@ def _decode(message: type[Message], data: bytes) -> Any:
     except json.JSONDecodeError as error:
         raise BadRequest(f"The body is not JSON: {error}.") from None
     except ValueError:
-        raise BadRequest(
-            "The body is not JSON: a number in it is NaN or infinite, or has too many digits."
-        ) from None
+        raise BadRequest("The body is not JSON: it has a number that is NaN, infinite or too long.") from None
+
+
+def _parsed(message: type[Message], text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except _Doubled:
+        doubled = json.loads(text, object_pairs_hook=_Pairs)
+        raise InvalidMessage(message.__name__, tuple(_twice(doubled))) from None
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -210,9 +194,9 @@ def _twice(value: Any, pointer: str = "") -> Iterator[Problem]:
     if isinstance(value, _Pairs):
         for name, count in Counter(name for name, _ in value).items():
             if count > 1:
-                yield Problem(f"{pointer}/{_escaped(name)}", "is given more than once")
+                yield Problem(f"{pointer}/{escaped(name)}", "is given more than once")
         for name, inner in value:
-            yield from _twice(inner, f"{pointer}/{_escaped(name)}")
+            yield from _twice(inner, f"{pointer}/{escaped(name)}")
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _twice(inner, f"{pointer}/{index}")
