@@ -1,4 +1,4 @@
-"""The one registry of diagnostics: what can be wrong, why, and what to do. Errors, `verify` and the docs share it."""
+"""The one registry of diagnostics: what can be wrong, why, and what to do; errors and documents share it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REGISTRY: dict[str, Diagnostic] = {
         (
             "ATM004",
             "A handler's first parameter is not its message",
-            "The bus hands the message over as the first argument; its annotation names another class, or none.",
+            "The bus hands the message over as the first argument; its annotation names another, or none.",
             "Annotate the first parameter with the message that the table maps to this handler.",
         ),
         (
@@ -53,7 +53,7 @@ REGISTRY: dict[str, Diagnostic] = {
         (
             "ATM006",
             "A handler is asynchronous or a generator",
-            "The bus calls handlers in the caller's thread and inside a transaction; this one would only be made.",
+            "The bus calls handlers in the caller's thread and transaction; this one would only be made.",
             "Write a plain function.",
         ),
         (
@@ -71,13 +71,13 @@ REGISTRY: dict[str, Diagnostic] = {
         (
             "ATM009",
             "A parameter's type does not fit",
-            "The provider of that name makes something else than the annotation says, or does not say what it makes.",
+            "The provider of that name makes something else than the annotation says, or does not say what.",
             "Correct the annotation, the name or the provider; annotate a factory function's return type.",
         ),
         (
             "ATM010",
             "An effect outside where a repeat would repeat it",
-            "Commands, triggers, projections and queries may run again; what this port does cannot be rolled back.",
+            "Commands, triggers, projections and queries may run again; no rollback takes back what it did.",
             "Record an event, and use the port in a reaction to it.",
         ),
         (
@@ -89,13 +89,13 @@ REGISTRY: dict[str, Diagnostic] = {
         (
             "ATM012",
             "An event's answer is not given by exactly one of its commands",
-            "The event says `Event[Answer]`; none, or several, of the commands it triggers return that answer.",
+            "The event says `Event[Answer]`; none, or several, of the commands it triggers give that answer.",
             "Let exactly one triggered command declare the same answer.",
         ),
         (
             "ATM013",
             "A unit of work outside a command",
-            "Only a command changes state; queries, triggers, projections and reactions do not get a unit of work.",
+            "Only a command changes state; nothing else gets a unit of work.",
             "Ask for a view or the session instead, or trigger a command.",
         ),
         (
@@ -149,7 +149,7 @@ REGISTRY: dict[str, Diagnostic] = {
         (
             "ATM022",
             "A handler's signature cannot be filled",
-            "Parameters other than the message are passed by name; this one is positional-only, variadic or bare.",
+            "The message is passed by position, all else by name; this parameter cannot be, or says no type.",
             "Write plain parameters with annotations.",
         ),
         (
@@ -163,6 +163,48 @@ REGISTRY: dict[str, Diagnostic] = {
             "A view and its message disagree",
             "The path, the message's fields, the answer and the view's annotations have to fit together.",
             "Make them agree; the report says which part does not.",
+        ),
+        (
+            "ATM025",
+            "One thing said twice",
+            "Two tables say something about the same message, or one event has the same listener twice.",
+            "Keep one of them.",
+        ),
+        (
+            "ATM026",
+            "A trigger asks for more than the event",
+            "A trigger is a pure decision: it gets the event, and nothing from the container.",
+            "Take the parameter out; if something has to be looked up first, let a command do it.",
+        ),
+        (
+            "ATM027",
+            "A setting that nobody gives",
+            "A provider needs a key of the configuration that is not there, or has no use for its value.",
+            "Add the key to the section's dataclass, or correct its name in the container.",
+        ),
+        (
+            "ATM028",
+            "A projection that would never run, or in the wrong transaction",
+            "Projections run in the transaction of the command that records the event, in the same context.",
+            "List the event in `records` of a command of this context, or make the function a reaction.",
+        ),
+        (
+            "ATM029",
+            "An entry of the wrong kind",
+            "A table maps events, commands or queries to functions; this entry holds something else.",
+            "Put the right message, or a plain function, into the table.",
+        ),
+        (
+            "ATM060",
+            "A listener does not say what it returns",
+            "A reaction returns events or None, a projection None; the annotation says nothing, or another.",
+            "Annotate it: `-> None`, `-> Reminded`, `-> tuple[Reminded, ...]`.",
+        ),
+        (
+            "ATM061",
+            "An ordering key that the event lacks",
+            "`by(...)` names a field of the event that order is kept by.",
+            "Correct the field's name, or leave `by` out to keep the order of the aggregate.",
         ),
         # Handling a message.
         (
@@ -216,7 +258,7 @@ REGISTRY: dict[str, Diagnostic] = {
         (
             "ATM038",
             "One id, two contents",
-            "A message with this id, or a request with this key, was carried out before, with another content.",
+            "A message with this id, or a request with this key, was carried out with another content.",
             "Repeat it unchanged, or use a new id or key.",
         ),
         (
@@ -304,7 +346,7 @@ REGISTRY: dict[str, Diagnostic] = {
 
 
 class Finding(NamedTuple):
-    """One mistake that was found: its diagnostic's code, where it is (`path:line` or a name), and what is wrong."""
+    """One mistake that was found: its diagnostic's code, where it is (`path:line name`), what is wrong."""
 
     code: str
     place: str

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from types import UnionType
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
+from types import FunctionType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from ..domain.messages import Message
-from ..domain.model import Aggregate
+
+Problem = tuple[str, str]
+"""What cannot be read: a diagnostic's code, and a detail."""
+
+_UNREADABLE = (NameError, AttributeError, TypeError, SyntaxError)
+
+
+class Unread:
+    """Stands for an annotation, or for what a provider makes, that is reported as a mistake of its own."""
 
 
 class Offer(NamedTuple):
-    """What a container offers under a name: how to make it, the class that it makes (None: unknown), and where."""
+    """What a container offers under a name: how to make it, which class it makes, and where it is offered.
+
+    `makes` is None where the provider does not say.
+    """
 
     name: str
     make: Callable[[], Any]
@@ -36,51 +48,50 @@ class Bound:
         self.function = function
         self._collaborators = tuple(collaborators.items())
 
-    def __call__(self, message: Message) -> Any:
+    def __call__(self, message: Message) -> Any:  # noqa: D102 - the class says it
         return self.function(message, **{name: make() for name, make in self._collaborators})
 
 
 class Signature(NamedTuple):
-    """A handler as reflection sees it; `problems` says what cannot be read, as (diagnostic's code, detail)."""
+    """A handler as reflection sees it: the annotations of the message, the collaborators and the answer.
+
+    An annotation that cannot be read is `Unread`, and `problems` says why.
+    """
 
     message: Any
     collaborators: Mapping[str, Any]
     returns: Any
-    problems: tuple[tuple[str, str], ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def says_its_answer(self) -> bool:
+        """Whether there is a return annotation."""
+        return self.returns is not inspect.Signature.empty
 
 
 def signature_of(function: Callable[..., Any]) -> Signature:
     """Read a handler: the message's annotation, the collaborators' by name, and the return annotation."""
-    problems = []
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        problems.append(("ATM006", "is declared with `async def`"))
-    elif inspect.isgeneratorfunction(function):
-        problems.append(("ATM006", "contains `yield`"))
-    try:
-        hints = get_type_hints(function)
-    except NameError as error:
-        return Signature(None, {}, None, (*problems, ("ATM007", f"{error}; is it imported under TYPE_CHECKING?")))
+    hints, problems = _hints(function)
     parameters = list(inspect.signature(function).parameters.values())
-    problems += [problem for each in parameters[1:] if (problem := _unfillable(each, hints))]
-    if not parameters:
-        problems.append(("ATM004", "takes no parameter, and the message is handed over first"))
+    first = parameters[0].name if parameters else None
     return Signature(
-        message=hints.get(parameters[0].name) if parameters else None,
+        message=hints.get(first) if first else None,
         collaborators={p.name: hints[p.name] for p in parameters[1:] if p.name in hints},
         returns=hints.get("return", inspect.Signature.empty),
-        problems=tuple(problems),
+        problems=(*_kind(function), *problems, *_fillable(parameters, hints)),
     )
 
 
-def place_of(function: Callable[..., Any] | type) -> str:
-    """Say where a function or class is written: `path:line`, relative to the package's root."""
-    target = inspect.unwrap(function)
-    module = getattr(target, "__module__", "?")
+def place_of(target: Callable[..., Any] | type) -> str:
+    """Say where a function or class is written: `path:line name`, the path from the package's root on."""
+    target = inspect.unwrap(target)
+    name = getattr(target, "__qualname__", repr(target))
     try:
-        line = inspect.getsourcelines(target)[1]
+        file, line = inspect.getsourcefile(target), _line(target)
     except (OSError, TypeError):
-        line = 0
-    return f"{module.replace('.', '/')}.py:{line} {getattr(target, '__qualname__', target)}"
+        return f"{getattr(target, '__module__', '?')}:0 {name}"
+    depth = target.__module__.count(".") + (2 if str(file).endswith("__init__.py") else 1)
+    return f"{'/'.join(PurePath(str(file)).parts[-depth:])}:{line} {name}"
 
 
 def members(annotation: Any) -> frozenset[Any]:
@@ -100,22 +111,78 @@ def classes_in(annotation: Any, kind: type) -> tuple[type, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def fits(offer: Offer, annotation: Any) -> bool:
-    """Whether what an offer makes may be given to a parameter of this annotation."""
-    if offer.makes is None:
+def fits(made: type | None, annotation: Any) -> bool:
+    """Whether what is made, None where that is unknown, may be given to a parameter of this annotation."""
+    if made is None:
         return False
-    wanted = [get_origin(member) or member for member in members(annotation)]
-    return any(member is Any or (isinstance(member, type) and issubclass(offer.makes, member)) for member in wanted)
+    return Unread in (made, annotation) or any(_is_a(made, member) for member in members(annotation))
 
 
-def changes_state(makes: type | None, unit_of_work: type) -> bool:
-    """Whether an offer makes what only a command may have."""
-    return makes is not None and issubclass(makes, (unit_of_work, Aggregate))
+def said(annotation: Any) -> str:
+    """Write an annotation as people do: `Created[Line] | None`."""
+    return " | ".join(sorted(_said(member) for member in members(annotation)))
 
 
-def _unfillable(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[str, str] | None:
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-        return "ATM022", f"parameter {parameter.name} is {parameter.kind.description}"
-    if parameter.name not in hints:
-        return "ATM022", f"parameter {parameter.name} has no annotation"
-    return None
+def _said(member: Any) -> str:
+    if member is type(None):
+        return "None"
+    if member is ...:
+        return "..."
+    arguments = ", ".join(map(said, get_args(member)))
+    name = getattr(member, "__name__", None) or str(member)
+    return f"{name}[{arguments}]" if arguments else name
+
+
+def _is_a(made: type, member: Any) -> bool:
+    wanted = get_origin(member) or member
+    try:
+        return wanted is Any or (isinstance(wanted, type) and issubclass(made, wanted))
+    except TypeError:  # a protocol that cannot be checked
+        return False
+
+
+def _hints(function: Callable[..., Any]) -> tuple[dict[str, Any], list[Problem]]:
+    try:
+        return get_type_hints(function), []
+    except _UNREADABLE:
+        return _hints_one_by_one(function)
+
+
+def _hints_one_by_one(function: Callable[..., Any]) -> tuple[dict[str, Any], list[Problem]]:
+    hints: dict[str, Any] = {}
+    problems = []
+    probe = FunctionType((lambda: None).__code__, getattr(inspect.unwrap(function), "__globals__", {}))
+    for name, annotation in function.__annotations__.items():
+        probe.__annotations__ = {name: annotation}
+        try:
+            hints |= get_type_hints(probe)
+        except _UNREADABLE as error:
+            hints[name] = Unread
+            what = "the return annotation" if name == "return" else f"parameter {name}"
+            problems.append(("ATM007", f"{what} is {annotation!r}: {error}; is it under TYPE_CHECKING?"))
+    return hints, problems
+
+
+def _kind(function: Callable[..., Any]) -> Iterator[Problem]:
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        yield "ATM006", "is declared with `async def`"
+    elif inspect.isgeneratorfunction(function):
+        yield "ATM006", "contains `yield`"
+
+
+def _fillable(parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> Iterator[Problem]:
+    if not parameters:
+        yield "ATM004", "takes no parameter, and the message is handed over first"
+    for each in parameters[:1]:
+        if each.kind not in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD):
+            yield "ATM022", f"parameter {each} comes first, is {each.kind.description} and takes no message"
+    for each in parameters[1:]:
+        if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+            yield "ATM022", f"parameter {each.name} is {each.kind.description}"
+        elif each.name not in hints:
+            yield "ATM022", f"parameter {each.name} has no annotation"
+
+
+def _line(target: Callable[..., Any] | type) -> int:
+    code = getattr(target, "__code__", None)
+    return code.co_firstlineno if code is not None else inspect.getsourcelines(target)[1]

@@ -10,6 +10,8 @@ from ..domain.messages import Command, Event, Message, Query
 
 Target = Callable[..., Any]
 
+_SAID_ONCE = ("records", "requires", "ignored", "cycles")
+
 RECIPIENT_KINDS = ("trigger", "reaction", "command")
 """The kinds of route that deliveries may be addressed to."""
 
@@ -48,10 +50,11 @@ def parks(listener: Target | Recipient) -> Recipient:
 class Routes:
     """One table of a context; a context may have several. Every entry is optional.
 
-    `triggers`, `projections`, `reactions`: event to functions (a command class is a trigger from fields of the
-    same names). `commands`, `queries`: message to its one handler. `records`: command to the events that its
-    aggregate may record. `requires`: message to the permission that its sender needs. `ignored`: event to one
-    sentence why nobody hears it. `cycles`: (event, command) to one sentence why the circle ends.
+    `triggers`, `projections`, `reactions`: event to functions (a command class is a trigger from fields of
+    the same names). `commands`, `queries`: message to its one handler. `records`: command to the events that
+    its aggregate may record. `requires`: message to the permission that its sender needs. `ignored`: event to
+    one sentence why nobody hears it. `cycles`: an event and the command that it triggers, or the event that a
+    reaction to it returns, to one sentence why the circle ends.
     """
 
     triggers: Mapping[type[Event[Any]], Sequence[Any]] = field(default_factory=dict)
@@ -62,13 +65,14 @@ class Routes:
     queries: Mapping[type[Query[Any]], Target] = field(default_factory=dict)
     requires: Mapping[type[Message], str] = field(default_factory=dict)
     ignored: Mapping[type[Event[Any]], str] = field(default_factory=dict)
-    cycles: Mapping[tuple[type[Event[Any]], type[Command[Any]]], str] = field(default_factory=dict)
+    cycles: Mapping[tuple[type[Event[Any]], type[Message]], str] = field(default_factory=dict)
 
 
 class Route(NamedTuple):
     """One row of the joined table: `kind` is trigger, command, projection, reaction or query.
 
-    `name` addresses deliveries: `context.function`, or `command:` and the command's wire name.
+    `name` addresses deliveries: `context.function`, `command:` and the command's wire name, or `trigger:` and
+    the wire names of the event and of the command that is made from its fields.
     """
 
     kind: str
@@ -80,15 +84,28 @@ class Route(NamedTuple):
     parks: bool = False
 
 
+class Double(NamedTuple):
+    """What two tables said of one message: the entry's name (`records`), its key, and both contexts."""
+
+    entry: str
+    key: Any
+    contexts: tuple[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class JoinedRoutes:
-    """The routes of a whole application: rows, and what is said about messages. Doubles are kept, to be reported."""
+    """The routes of a whole application: rows, and what is said about messages.
+
+    Two handlers of one message are two rows; `doubles` are other entries that two tables have. The boot check
+    reports both.
+    """
 
     rows: tuple[Route, ...]
     records: Mapping[type[Message], tuple[type[Event[Any]], ...]]
     requires: Mapping[type[Message], str]
     ignored: Mapping[type[Message], str]
     cycles: Mapping[tuple[type[Message], type[Message]], str]
+    doubles: tuple[Double, ...] = ()
 
     def of(self, kind: str, message: type[Message]) -> tuple[Route, ...]:
         """Give the rows of one kind for one message, in the order of their tables."""
@@ -115,13 +132,19 @@ class JoinedRoutes:
 def join(**contexts: Iterable[Routes]) -> JoinedRoutes:
     """Join the tables of all contexts: `join(allocation=[handlers.ROUTES, views.ROUTES])`."""
     tables = [(context, routes) for context, several in contexts.items() for routes in several]
-    return JoinedRoutes(
-        rows=tuple(row for context, routes in tables for row in _rows(context, routes)),
-        records={c: tuple(events) for _, routes in tables for c, events in routes.records.items()},
-        requires={message: p for _, routes in tables for message, p in routes.requires.items()},
-        ignored={event: why for _, routes in tables for event, why in routes.ignored.items()},
-        cycles={pair: why for _, routes in tables for pair, why in routes.cycles.items()},
-    )
+    joined: dict[str, dict[Any, Any]] = {entry: {} for entry in _SAID_ONCE}
+    first: dict[tuple[str, Any], str] = {}
+    doubles = []
+    for context, routes in tables:
+        for entry, known in joined.items():
+            for key, said in getattr(routes, entry).items():
+                if key in known:
+                    doubles.append(Double(entry, key, (first[entry, key], context)))
+                first.setdefault((entry, key), context)
+                known.setdefault(key, said)
+    joined["records"] = {command: tuple(events) for command, events in joined["records"].items()}
+    rows = tuple(row for context, routes in tables for row in _rows(context, routes))
+    return JoinedRoutes(rows, **joined, doubles=tuple(doubles))
 
 
 def _rows(context: str, routes: Routes) -> Iterable[Route]:
@@ -133,17 +156,24 @@ def _rows(context: str, routes: Routes) -> Iterable[Route]:
         for event, listeners in table.items():
             for listener in listeners:
                 said = _recipient(listener)
-                yield Route(kind, context, event, said.function, _name(context, said), said.by, said.parks)
+                name = _name(context, event, said)
+                yield Route(kind, context, event, said.function, name, said.by, said.parks)
     for command, handler in routes.commands.items():
-        yield Route("command", context, command, handler, f"command:{command.wire_name}")
+        yield Route("command", context, command, handler, f"command:{_title(command)}")
     for query, handler in routes.queries.items():
-        yield Route("query", context, query, handler, f"{context}.{handler.__name__}")
+        yield Route("query", context, query, handler, f"{context}.{_title(handler)}")
 
 
-def _name(context: str, said: Recipient) -> str:
-    if isinstance(said.function, type) and issubclass(said.function, Message):
-        return f"trigger:{said.function.wire_name}"
-    return f"{context}.{said.name or said.function.__name__}"
+def _name(context: str, event: type[Message], said: Recipient) -> str:
+    if said.name is None and isinstance(said.function, type):
+        # With the event: the same command may be made from the fields of another one.
+        return f"trigger:{_title(event)}:{_title(said.function)}"
+    return f"{context}.{said.name or _title(said.function)}"
+
+
+def _title(said: Any) -> str:
+    # An entry may hold anything; what is wrong with it is for the boot check to say.
+    return str(getattr(said, "wire_name", "") or getattr(said, "__name__", repr(said)))
 
 
 def _recipient(listener: Any) -> Recipient:
