@@ -283,16 +283,14 @@ def library() -> Entrypoints:
 class Library:
     """An application with the library, its bus, what is in its log and on its shelves."""
 
-    def __init__(
-        self, app: Flask | None = None, ignored: dict[type[Event[Any]], str] | None = None, **installed: Any
-    ) -> None:
+    def __init__(self, app: Flask | None = None, more: Routes | None = None, **installed: Any) -> None:
         self.log = MemoryLog()
         self.books: Books = {}
         offers = {
             "uow": Offer("uow", lambda: MemoryUnitOfWork(self.log, self.books), MemoryUnitOfWork, "here"),
             "books": Offer("books", lambda: self.books, dict, "here"),
         }
-        routes = join(library=[ROUTES, Routes(ignored=ignored or {})])
+        routes = join(library=[ROUTES, more or Routes()])
         retry = ConflictRetry(attempts=1)
         self.bus = MessageBus(routes, {"library": offers}, self.log, ClockAt(), NoMeter(), retry)
         self.app = app or Flask("library")

@@ -10,13 +10,26 @@ import pytest
 from flask import Flask, Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from atomos.core.api import Entrypoints, ask, emit
-from atomos.core.domain import Aggregate, Created, Event, InvalidMessage, Page, Query, ValueObject
+from atomos.core.domain import Aggregate, Command, Created, Event, InvalidMessage, Page, Query, ValueObject
 from atomos.core.service.diagnostics import WiringError
+from atomos.core.service.routes import Routes
 from atomos.core.service.unit_of_work import UnitOfWork
 
-from .api_samples import BOOK, AddBook, Book, BookArrived, BookLost, BookOf, BooksOf, Library, TitlesOf
+from .api_samples import (
+    BOOK,
+    AddBook,
+    Book,
+    BookArrived,
+    BookLost,
+    BookOf,
+    BooksOf,
+    Library,
+    MemoryUnitOfWork,
+    TitlesOf,
+)
 
 
 def shelve(library: Library, *isbns: str) -> None:
@@ -302,6 +315,37 @@ def test_decimals_and_times_are_texts_in_an_answer() -> None:
     }
 
 
+class Renamed(Event[Created[int] | int], name="library.renamed"):
+    old: str
+
+
+class Rename(Command[Created[int] | int], name="library.rename"):
+    old: str
+
+
+def rename(command: Rename, uow: MemoryUnitOfWork) -> Created[int] | int:
+    with uow:
+        return uow.commit(Created(value=7) if command.old == "new" else 8)
+
+
+def test_put_and_patch_emit_and_an_answer_may_be_a_number() -> None:
+    blueprint = Entrypoints("odd", __name__)
+
+    @blueprint.put("/names/<old>")
+    def put(event: Renamed) -> Created[int] | int:
+        return emit(event)
+
+    @blueprint.patch("/names/<old>")
+    def patch(event: Renamed) -> Created[int] | int:
+        return emit(event)
+
+    routes = Routes(triggers={Renamed: [Rename]}, commands={Rename: rename})
+    http = Library(blueprints=[blueprint], more=routes).http
+    first, second = http.put("/names/new"), http.patch("/names/old")
+    assert (first.status_code, first.json, first.headers.get("Location")) == (201, 7, None)
+    assert (second.status_code, second.json) == (200, 8)
+
+
 def test_a_location_is_under_the_root_that_serves() -> None:
     response = Library().http.post("/library/books/1", json=BOOK, environ_overrides={"SCRIPT_NAME": "/v1"})
     assert response.headers["Location"] == "/v1/library/books/1"
@@ -370,8 +414,8 @@ def hooks(reads: Any) -> Entrypoints:
     return blueprint
 
 
-def calls() -> Library:
-    return Library(blueprints=[hooks(read_call)], ignored={Called: "it is only kept"})
+def calls(reads: Any = read_call) -> Library:
+    return Library(blueprints=[hooks(reads)], more=Routes(ignored={Called: "it is only kept"}))
 
 
 def test_a_function_may_read_the_request() -> None:
@@ -385,8 +429,8 @@ def test_what_the_reading_function_raises_is_a_problem() -> None:
 
 
 def test_a_reading_function_that_gives_something_else_is_a_failure() -> None:
-    library = Library(blueprints=[hooks(lambda request: None)], ignored={Called: "it is only kept"})
-    assert library.http.post("/hooks/shop").status_code == 500
+    with capture_logs():
+        assert calls(lambda request: None).http.post("/hooks/shop").status_code == 500
 
 
 # Which views are refused

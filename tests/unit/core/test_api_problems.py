@@ -9,7 +9,7 @@ import pytest
 from flask import Flask, abort, got_request_exception
 from structlog.testing import capture_logs
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Unauthorized
+from werkzeug.exceptions import Gone, Unauthorized
 
 from atomos.core.domain import AtomosError, DomainError, InvalidMessage, NotFound, Problem
 
@@ -230,7 +230,12 @@ def test_a_response_that_was_aborted_with_is_sent_as_it_is() -> None:
     def aborts() -> str:
         abort(app.response_class("as it is", 418))
 
-    assert Library(app).http.get("/aborts").text == "as it is"
+    @app.get("/raises")
+    def raises() -> str:
+        raise Gone(response=app.response_class("as it is", 410))
+
+    http = Library(app).http
+    assert http.get("/aborts").text == http.get("/raises").text == "as it is"
 
 
 # The table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import field, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -19,6 +19,7 @@ from atomos.core.api.kinds import KINDS, Unfit
 from atomos.core.api.schemas import Shapes, maker
 from atomos.core.domain import (
     AtLeast,
+    Created,
     Event,
     InvalidMessage,
     Length,
@@ -48,6 +49,28 @@ class Tree(ValueObject):
     next: Tree | None = None
 
 
+class Once:
+    """A constraint that changes its mind."""
+
+    seen = 0
+
+    def problem(self, value: Any) -> str | None:
+        self.seen += 1
+        return "is seen a second time" if self.seen > 1 else None
+
+
+class Fussy(ValueObject):
+    label: Annotated[str, Once()]
+
+
+class Fussed(Event, name="schemas.fussed"):
+    one: Fussy
+
+
+class Lost(Event, name="schemas.lost"):
+    one: Nowhere  # type: ignore[name-defined]  # noqa: F821
+
+
 class Secrets(ValueObject):
     code: Annotated[Sensitive[str], Pattern("[a-z]+")]
     number: Sensitive[int] = 0
@@ -56,6 +79,7 @@ class Secrets(ValueObject):
 class Planted(Event, name="schemas.planted"):
     tree: Tree
     secrets: Secrets | None = None
+    labels: tuple[str, ...] = field(default_factory=tuple)
     amounts: tuple[Annotated[Decimal, AtLeast(0)], ...] = ()
 
 
@@ -217,7 +241,7 @@ def test_a_type_that_no_request_can_say_is_refused_at_start(kind: Any, said: str
 
 def test_answers_may_have_lists_dictionaries_and_pages() -> None:
     shapes = Shapes(open_=True)
-    for kind in (list[Author], dict[str, int], Page[Author], Page[tuple[int, ...]], Tree):
+    for kind in (list[Author], dict[str, int], Page[Author], Page[tuple[int, ...]], Created[int], Tree):
         shapes.field(kind)
     assert set(shapes.schema(Page[Author])().fields) == {"items", "cursor"}
 
@@ -238,6 +262,15 @@ def test_problems_deep_inside_have_their_pointers() -> None:
     }
 
 
+def test_what_only_a_constructor_refuses_has_its_pointer_too() -> None:
+    assert problems(Fussed, {"one": {"label": "a"}}) == {"/one/label": "is seen a second time"}
+
+
+def test_an_annotation_that_cannot_be_read_is_refused_at_start() -> None:
+    with pytest.raises(Unfit, match="'Nowhere' is not defined, in Lost; is it imported under TYPE_CHECKING"):
+        Shapes().message(Lost)
+
+
 def test_secrets_deep_inside_are_hidden() -> None:
     given = {"tree": {"label": "a"}, "secrets": {"code": "S3CR3T", "number": "S3CR3T"}}
     found = problems(Planted, given)
@@ -255,7 +288,7 @@ def test_what_may_be_none_is_none_when_a_url_leaves_it_out() -> None:
 
 
 def test_defaults_are_the_messages_own() -> None:
-    make = maker(BooksOf, Shapes().message(BooksOf, tuple(field.name for field in fields(BooksOf))))
+    make = maker(BooksOf, Shapes().message(BooksOf, tuple(each.name for each in fields(BooksOf))))
     assert make({"shelf": "a"}) == BooksOf(shelf="a")
 
 
@@ -272,7 +305,7 @@ json_values = st.recursive(
     ),
     max_leaves=4,
 )
-NAMES = [field.name for field in fields(BookArrived)]
+NAMES = [each.name for each in fields(BookArrived)]
 
 
 @settings(max_examples=400, deadline=None)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from ..domain.messages import Created, Event, Message, Page, Query, answer_of
 from ..service.diagnostics import Finding
-from ..service.injection import members, place_of, signature_of
+from ..service.injection import members, place_of, said, signature_of
 from .answering import OTHERWISE, STATUSES
 from .kinds import Unfit
 from .reading import QUERY_METHODS
@@ -103,18 +103,18 @@ def check_location(endpoint: Endpoint, others: Mapping[str, Endpoint]) -> list[F
 def _takes(view: Callable[..., Any], message: Any) -> Found:
     parameters = list(inspect.signature(view).parameters.values())
     if not (isinstance(message, type) and issubclass(message, (Event, Query)) and message.wire_name):
-        said = "nothing" if not parameters else f"{parameters[0].name}: {_name(message)}"
-        yield "ATM023", f"takes {said}; its one parameter has to be an Event or a Query"
+        taken = "nothing" if not parameters else f"{parameters[0].name}: {said(message)}"
+        yield "ATM023", f"takes {taken}; its one parameter has to be an Event or a Query"
     for each in parameters[1:]:
         yield "ATM023", f"takes {each} besides; its one parameter is the Event or Query"
 
 
 def _gives(message: type[Message], answer: Any) -> Found:
-    declared = _said(answer_of(message))
+    declared = said(answer_of(message))
     if answer is inspect.Signature.empty:
         yield "ATM024", f"has no return annotation; {message.__name__} declares the answer {declared}"
     elif members(answer) != members(answer_of(message)):
-        yield "ATM024", f"returns {_said(answer)}, and {message.__name__} declares the answer {declared}"
+        yield "ATM024", f"returns {said(answer)}, and {message.__name__} declares the answer {declared}"
 
 
 def _methods(endpoint: Endpoint) -> Iterator[str]:
@@ -140,7 +140,7 @@ def _shapes(endpoint: Endpoint) -> Iterator[str]:
         try:
             Shapes(open_=True).field(body)
         except Unfit as unfit:
-            yield f"the answer {_said(body)} cannot be written: {unfit}"
+            yield f"the answer {said(body)} cannot be written: {unfit}"
 
 
 def _pages(endpoint: Endpoint) -> Iterator[str]:
@@ -167,17 +167,9 @@ def _location(endpoint: Endpoint, others: Mapping[str, Endpoint]) -> Iterator[st
         missing = target.variables - set(_fields(body)) - set(_fields(endpoint.message))
         if missing:
             names = ", ".join(sorted(missing))
-            yield f"location={endpoint.location!r} needs {names}, which {_said(body)} has not"
+            yield f"location={endpoint.location!r} needs {names}, which {said(body)} has not"
 
 
 def _fields(kind: Any) -> tuple[str, ...]:
     plain = get_origin(kind) or kind
     return tuple(field.name for field in dataclasses.fields(plain)) if dataclasses.is_dataclass(plain) else ()
-
-
-def _said(annotation: Any) -> str:
-    return " | ".join(sorted("None" if each is NoneType else _name(each) for each in members(annotation)))
-
-
-def _name(annotation: Any) -> str:
-    return str(annotation) if get_origin(annotation) else getattr(annotation, "__name__", str(annotation))

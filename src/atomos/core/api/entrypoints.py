@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -40,10 +40,6 @@ class Entrypoints(Blueprint):
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Every endpoint, in the order of the module."""
         return tuple(self._endpoints.values())
-
-    def endpoint_named(self, name: str) -> Endpoint | None:
-        """Find an endpoint by its name within the blueprint."""
-        return self._endpoints.get(name)
 
     def findings(self) -> list[Finding]:
         """Find every mistake in the views; an empty list means that they can be registered."""
@@ -125,21 +121,18 @@ class Entrypoints(Blueprint):
             reads=options.pop("reads", None),
             location=options.pop("location", None),
         )
-        if len(methods) > 1:
-            said = ", ".join(sorted(methods))
-            findings.append(
-                Finding("ATM024", endpoint.place, f"{rule} takes {said}; write one view for each method")
-            )
-        if endpoint.name in self._endpoints:
-            first = self._endpoints[endpoint.name].place
-            detail = f"the name {endpoint.name} is taken by {first}; rename the view, or give endpoint=..."
-            findings.append(Finding("ATM024", endpoint.place, detail))
-        findings += [] if findings else check(endpoint)
+        findings += self._doubled(endpoint, methods)
+        findings = findings or check(endpoint)
         self._findings += findings
-        if findings:
-            return None
-        self._endpoints[endpoint.name] = endpoint
-        return endpoint
+        return None if findings else self._endpoints.setdefault(endpoint.name, endpoint)
+
+    def _doubled(self, endpoint: Endpoint, methods: Collection[str]) -> Iterator[Finding]:
+        if len(methods) > 1:
+            detail = f"{endpoint.path} takes {', '.join(sorted(methods))}; write one view for each method"
+            yield Finding("ATM024", endpoint.place, detail)
+        if (first := self._endpoints.get(endpoint.name)) is not None:
+            detail = f"the name {endpoint.name} is taken by {first.place}; rename one, or give endpoint=..."
+            yield Finding("ATM024", endpoint.place, detail)
 
 
 def _served(endpoint: Endpoint, location: Locator | None) -> Callable[..., Response]:

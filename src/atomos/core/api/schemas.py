@@ -201,14 +201,17 @@ def _item_of(annotation: Any) -> Any:
 
 def _hints_of(annotation: Any) -> dict[str, Any]:
     origin = get_origin(annotation) or annotation
-    hints = get_type_hints(origin, include_extras=True)
+    try:
+        hints = get_type_hints(origin, include_extras=True)
+    except NameError as error:
+        raise Unfit(f"{error}, in {_name_of(annotation)}; is it imported under TYPE_CHECKING?") from None
     bound = dict(zip(getattr(origin, "__parameters__", ()), get_args(annotation), strict=False))
     return {name: _bind(hint, bound) for name, hint in hints.items()}
 
 
 def _bind(hint: Any, bound: Mapping[Any, Any]) -> Any:
-    if hint in bound:
-        return bound[hint]
+    if isinstance(hint, TypeVar):
+        return bound.get(hint, hint)
     parameters = getattr(hint, "__parameters__", ())
     return hint[tuple(bound[each] for each in parameters)] if parameters and bound else hint
 
