@@ -14,6 +14,7 @@ Problem = tuple[str, str]
 """What cannot be read: a diagnostic's code, and a detail."""
 
 _UNREADABLE = (NameError, AttributeError, TypeError, SyntaxError)
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Unread:
@@ -76,7 +77,9 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     first = parameters[0].name if parameters else None
     return Signature(
         message=hints.get(first) if first else None,
-        collaborators={p.name: hints[p.name] for p in parameters[1:] if p.name in hints},
+        collaborators={
+            p.name: hints[p.name] for p in parameters[1:] if p.name in hints and p.kind in _BY_NAME
+        },
         returns=hints.get("return", inspect.Signature.empty),
         problems=(*_kind(function), *problems, *_fillable(parameters, hints)),
     )
@@ -177,7 +180,7 @@ def _fillable(parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> 
         if each.kind not in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD):
             yield "ATM022", f"parameter {each} comes first, is {each.kind.description} and takes no message"
     for each in parameters[1:]:
-        if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+        if each.kind not in _BY_NAME:
             yield "ATM022", f"parameter {each.name} is {each.kind.description}"
         elif each.name not in hints:
             yield "ATM022", f"parameter {each.name} has no annotation"

@@ -41,11 +41,11 @@ def nothing_twice(wiring: Wiring) -> Found:
     """No two tables say something of one message, and no listener hears an event twice."""
     for double in wiring.routes.doubles:
         yield Finding("ATM025", *_doubled(double))
-    heard: dict[tuple[Any, ...], Route] = {}
+    heard: set[tuple[Any, ...]] = set()
     for row in wiring.of("trigger", "projection", "reaction"):
-        if (row.kind, row.message, row.target) in heard:
+        if (same := (row.kind, row.name, row.message, row.target)) in heard:
             yield Finding("ATM025", place_of(row.target), f"is a {row.kind} of {_name(row.message)} twice")
-        heard[row.kind, row.message, row.target] = row
+        heard.add(same)
 
 
 def wire_names_differ(wiring: Wiring) -> Found:
@@ -91,7 +91,7 @@ def explanations_explain(wiring: Wiring) -> Found:
     heard = {row.message for row in wiring.rows}
     triggered = {command for row in wiring.of("trigger") for command in wiring.commands(row)}
     for event in wiring.routes.ignored:
-        if event in heard:
+        if event in heard and issubclass(event, Event):
             yield Finding(
                 "ATM020", _place(event), "`ignored` explains why nobody hears it, and somebody does"
             )
