@@ -1,4 +1,4 @@
-"""Deliveries: what the log keeps of a message, who still has to hear of it, and how a worker gets hold of it."""
+"""Deliveries: what the log keeps of a message, who still has to hear of it, how a worker gets hold of it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ class Recalled(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """One delivery that a worker holds. `message` is None when this build cannot read it; `problem` says why."""
+    """One delivery that a worker holds.
+
+    `message` is None when this build cannot read it; then `problem` says why.
+    """
 
     fence: Fence
     ordering_key: str | None
@@ -79,24 +82,40 @@ class Claimed(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Deliveries of one recipient, claimed together under one lease, in the order of their commits."""
+    """Deliveries of one recipient, claimed together under one lease, in the order of their commits.
+
+    `claimed` is empty where none may be claimed, and then there is no lease (zero). `seconds` is what the
+    claim itself took, without the wait for its turn.
+    """
 
     lease: int
     recipient: str
     claimed: tuple[Claimed, ...]
+    seconds: float = 0.0
 
 
-class Left(NamedTuple):
-    """What stays in a lease after a change: the places and the ordering keys. With neither, the lease ends."""
+class Rows(NamedTuple):
+    """Some deliveries of one recipient: their places, and the ordering keys that they stand for."""
 
     seqs: tuple[int, ...] = ()
     keys: tuple[str, ...] = ()
 
 
+NO_ROWS = Rows()
+"""No deliveries: a lease that is left with these ends."""
+
+
+class Waiting(NamedTuple):
+    """A recipient worth a look. `overdue`: a lease ran out, or the time of something has come."""
+
+    recipient: str
+    overdue: bool
+
+
 class Failure(NamedTuple):
     """How a delivery failed: the state that it goes to, and what was wrong, in one line.
 
-    `pause` is in seconds, None where no further try is planned; `counts` is false when it was not really tried.
+    `pause` is in seconds, None where no further try is planned; `counts` is false when it was not tried.
     """
 
     status: Status
@@ -110,7 +129,10 @@ class MessageLog(ABC):
 
     @abstractmethod
     def recall(self, message_id: str, message: Message) -> Recalled | None:
-        """Find what the sender of this message was told, or None. Raises `Reused` when its content was another."""
+        """Find what the sender of this message was told, or None.
+
+        Raises `Reused` when its content was another.
+        """
 
     @abstractmethod
     def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:
@@ -131,7 +153,8 @@ class Deliveries(ABC):
     """Hands deliveries to workers, by the claim rule, and notes what became of them.
 
     A delivery may be claimed when it is ready, is in no lease, and its key is in no lease and has no row that
-    is retrying or parked, whatever their seq; per recipient, in the order of seq.
+    is retrying or parked, whatever their seq; per recipient, in the order of seq. One whose worker was lost
+    is claimed alone from then on, because it may be what its worker was lost by.
     """
 
     @abstractmethod
@@ -139,25 +162,29 @@ class Deliveries(ABC):
         """Add recipients to the register, where they are not in it yet."""
 
     @abstractmethod
-    def waiting(self, recipients: Sequence[str]) -> Sequence[str]:
-        """Say which of these recipients are worth a claim: something is ready or due, or a lease ran out."""
+    def waiting(self, recipients: Sequence[str]) -> Sequence[Waiting]:
+        """Say which of these recipients are worth a look: not paused, and something is ready or overdue."""
 
     @abstractmethod
-    def claim(self, recipient: str, room: int, worker: str) -> Batch | None:
-        """Claim at most `room` deliveries of a recipient, or None when none may be claimed."""
+    def tidy(self, recipient: str) -> None:
+        """End a recipient's leases that ran out, and make ready what is due, for everyone."""
 
     @abstractmethod
-    def complete(self, fences: Sequence[Fence], left: Left) -> int:
+    def claim(self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS) -> Batch:
+        """Claim at most `room` deliveries of a recipient; none of `without`, nor of its keys."""
+
+    @abstractmethod
+    def complete(self, fences: Sequence[Fence], left: Rows) -> int:
         """Complete deliveries of one lease; say how many were still held (the others are fenced)."""
 
     @abstractmethod
-    def fail(self, fence: Fence, failure: Failure, left: Left) -> bool:
+    def fail(self, fence: Fence, failure: Failure, left: Rows) -> bool:
         """Note a failure; `left` is without the rest of its key. False when it was not held any more."""
 
     @abstractmethod
-    def keep(self, lease: int, left: Left) -> None:
-        """Let a lease hold no more than what is left."""
+    def keep(self, lease: int, left: Rows) -> None:
+        """Let a lease hold no more than what is left; what is not is free for others at once."""
 
     @abstractmethod
-    def renew(self, worker: str) -> None:
-        """Prolong all leases of a worker."""
+    def renew(self, leases: Sequence[int]) -> Sequence[int]:
+        """Prolong leases; name those that are still there."""

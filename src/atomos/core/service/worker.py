@@ -1,31 +1,31 @@
-"""The worker: claims deliveries, hands them to their recipients in threads, and notes what became of them."""
+"""The worker: claims deliveries, lets its threads hand them to their recipients, and keeps their leases."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import NamedTuple
 
 import structlog
 
-from ..domain.errors import AtomosError, DomainError
 from .bus import MessageBus
-from .delivery import Batch, Claimed, Deliveries, Failure, Fence, Left, Status
+from .delivery import Claimed, Deliveries, Waiting
 from .envelope import new_id
-from .errors import LeaseLost, Unreadable
+from .handover import Handover, said
+from .in_hand import Held, InHand, Run
+from .pace import MOST_A_CLAIM, Pace, Unread
 from .retry import Backoff
+from .threads import Crew, Heartbeat, Task
 
 _LOG = structlog.get_logger("atomos.worker")
 
-_UNREADABLE_SECONDS = 30.0
-_CLAIM_SHARE = 10.0
-_MOST_A_CLAIM = 500
-_BUFFER_SECONDS = 0.25
+_LONGEST_PAUSE = 2.0
 
 
 class WorkerSettings(NamedTuple):
@@ -59,252 +59,156 @@ class Worker:
         self._wake = wake
         self._settings = settings
         self._recipients = tuple(sorted(bus.flow.routes.recipients()))
+        # Where there are others, no recipient takes the last thread.
+        self._share = max(1, settings.threads - 1) if len(self._recipients) > 1 else settings.threads
+        self._pace = Pace(self._share)
+        self._in_hand = InHand()
+        self._unread = Unread()
         self._stopping = threading.Event()
-        self._in_hand = _InHand()
-        self._pace = _Pace(settings.threads)
-        self._threads: list[threading.Thread] = []
+        self._given_up = float("inf")
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Work in threads of its own until `stop`."""
-        for target in (self.run, self._renew_leases):
-            thread = threading.Thread(target=target, name=f"atomos-{target.__name__}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        """Work in threads of its own until `stop`, or until the process ends."""
+        self._thread = threading.Thread(target=self.run, name="atomos-worker", daemon=True)
+        self._thread.start()
+        atexit.register(self.stop)
 
     def stop(self, patience: float = 10.0) -> None:
-        """Claim nothing more, let running handlers end for `patience` seconds, and free the rest of the leases."""
+        """Begin nothing more, free what was not begun, let running handlers end for `patience` seconds."""
+        atexit.unregister(self.stop)
+        self._given_up = monotonic() + patience
         self._stopping.set()
         self._wake.set()
-        given_up = time.monotonic() + patience
-        for thread in self._threads:
-            thread.join(max(0.0, given_up - time.monotonic()))
+        if self._thread is not None:
+            self._thread.join(patience + 1)
 
     def run(self) -> None:
-        """Work in this thread until `stop`. An error of the database is logged, and work goes on when it is back."""
-        enrolled = False
-        with ThreadPoolExecutor(self._settings.threads, thread_name_prefix="atomos-delivery") as pool:
-            while not self._stopping.is_set():
-                self._wake.clear()
-                try:
-                    if not enrolled:
-                        self._deliveries.enrol(self._recipients)
-                        enrolled = True
-                    busy = self._look(pool)
-                except Exception as error:  # noqa: BLE001 - a worker outlives whatever happens to its database
-                    _LOG.error("worker.failed", worker=self.id, error=_said(error))
-                    busy = False
-                if not busy and not self._stopping.is_set():
-                    self._wake.wait(self._settings.poll)
-            for held in self._in_hand.batches():
-                held.abandon()
+        """Work until `stop`, called by another thread. An error of the database is logged and survived."""
+        crew = Crew(self._settings.threads, self._share, self._work)
+        with self._renewing():
+            self._look_again_and_again(crew)
+            self._in_hand.abandon()
+            self._free(crew.dismiss())
+            if not crew.join(self._given_up):
+                _LOG.warning("worker.left_running", worker=self.id)
 
     def drain(self) -> int:
         """Deliver all that is due, in this thread; say how many deliveries ended in one way or another."""
         self._deliveries.enrol(self._recipients)
+        handover = self._handover(patience=0.0)
         ended = 0
-        while recipients := self._deliveries.waiting(self._recipients):
-            before = ended
-            for recipient in recipients:
-                while batch := self._deliveries.claim(recipient, _MOST_A_CLAIM, self.id):
-                    ended += len(batch.claimed)
-                    held = _Held(batch)
-                    for run in held.runs():
-                        self._carry_out(held, run)
-            if ended == before:
-                break
+        with self._renewing():
+            while found := sum(
+                self._drained(each, handover) for each in self._deliveries.waiting(self._recipients)
+            ):
+                ended += found
         return ended
 
-    def _look(self, pool: ThreadPoolExecutor) -> bool:
-        claimed = False
-        for recipient in self._deliveries.waiting(self._recipients):
-            room = self._pace.room(recipient) - self._in_hand.of(recipient)
-            if room <= 0 or self._stopping.is_set() or not self._pace.may_claim(recipient):
-                continue
-            started = time.monotonic()
-            batch = self._deliveries.claim(recipient, room, self.id)
-            self._pace.claimed(recipient, time.monotonic() - started, found=batch is not None)
-            if batch is not None:
-                claimed = True
-                held = _Held(batch)
-                self._in_hand.add(held)
-                for run in held.runs():
-                    pool.submit(self._work, held, run)
-        return claimed
+    def _handover(self, patience: float) -> Handover:
+        return Handover(self._bus, self._deliveries, self._settings.backoff, self._unread, patience)
 
-    def _work(self, held: _Held, run: Sequence[Claimed]) -> None:
-        started = time.monotonic()
-        try:
-            self._carry_out(held, run)
-        except Exception as error:  # noqa: BLE001 - the lease runs out, and the rows are claimed again
-            _LOG.error("worker.failed", worker=self.id, recipient=held.batch.recipient, error=_said(error))
-        finally:
-            self._pace.worked(held.batch.recipient, time.monotonic() - started, len(run))
-            self._in_hand.remove(held, run)
-            self._wake.set()
-
-    def _carry_out(self, held: _Held, run: Sequence[Claimed]) -> None:
-        done: list[Fence] = []
-        for claimed in run:
-            if held.abandoned or self._stopping.is_set():
-                break
-            failure = self._attempt(held, claimed, done)
-            if failure is not None:
-                self._complete(held, done)
-                self._fail(held, claimed, run, failure)
-                return
-        self._complete(held, done, leaves=[each.fence.seq for each in run])
-
-    def _attempt(self, held: _Held, claimed: Claimed, done: list[Fence]) -> Failure | None:
-        backoff = self._settings.backoff
-        if claimed.attempts >= backoff.attempts:
-            return self._given_up(claimed, "every worker that had it was lost")
-        try:
-            if not self._bus.deliver(claimed):
-                done.append(claimed.fence)
-        except LeaseLost:
-            held.abandon()
-            _LOG.warning("delivery.fenced", **_ids(claimed))
-        except Unreadable as error:
-            return Failure(Status.RETRYING, str(error), _UNREADABLE_SECONDS, counts=False)
-        except DomainError as error:
-            return self._given_up(claimed, _said(error))
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is that delivery's failure
-            attempts = claimed.attempts + 1
-            if attempts >= backoff.attempts:
-                return self._given_up(claimed, _said(error))
-            return Failure(Status.RETRYING, _said(error), backoff.pause_after(attempts))
-        return None
-
-    def _given_up(self, claimed: Claimed, error: str) -> Failure:
-        parks = self._bus.flow.recipient(claimed.fence.recipient).parks
-        return Failure(Status.PARKED if parks else Status.DEAD, error)
-
-    def _complete(self, held: _Held, done: list[Fence], leaves: Sequence[int] = ()) -> None:
-        with held.settling([*leaves, *(fence.seq for fence in done)]) as left:
-            if done:
-                missing = len(done) - self._deliveries.complete(done, left)
-                if missing:
-                    _LOG.warning("delivery.fenced", recipient=held.batch.recipient, count=missing)
-            elif leaves:
-                self._deliveries.keep(held.batch.lease, left)
-        done.clear()
-
-    def _fail(self, held: _Held, claimed: Claimed, run: Sequence[Claimed], failure: Failure) -> None:
-        with held.settling([each.fence.seq for each in run]) as left:
-            noted = self._deliveries.fail(claimed.fence, failure, left)
-        action = f"delivery.{failure.status.value}" if noted else "delivery.fenced"
-        _LOG.warning(action, error=failure.error, pause=failure.pause, **_ids(claimed))
-
-    def _renew_leases(self) -> None:
-        while not self._stopping.wait(self._settings.lease / 3):
+    def _look_again_and_again(self, crew: Crew) -> None:
+        enrolled, woken, errors = False, False, 0
+        while not self._stopping.is_set():
+            self._wake.clear()
             try:
-                self._deliveries.renew(self.id)
-            except Exception as error:  # noqa: BLE001 - the next renewal may do better; else the leases run out
-                _LOG.error("worker.renewal_failed", worker=self.id, error=_said(error))
+                if not enrolled:
+                    self._deliveries.enrol(self._recipients)
+                    enrolled = True
+                pause = self._look(crew, woken)
+                errors = 0
+            except Exception as error:  # noqa: BLE001 - a worker outlives whatever happens to its database
+                errors += 1
+                pause = min(_LONGEST_PAUSE, self._settings.poll * 2**errors)
+                _LOG.error("worker.failed", worker=self.id, error=said(error), exc_info=error)
+            woken = pause == 0 or self._stopping.is_set() or self._wake.wait(pause)
 
+    def _look(self, crew: Crew, woken: bool) -> float:
+        """Claim what there is room for; give the seconds until the next look, if nobody wakes this worker."""
+        pause = self._settings.poll
+        wanted = {}
+        for recipient in self._recipients:
+            room = self._pace.room(recipient, self._in_hand.of(recipient))
+            rest = self._pace.rest(recipient)
+            if rest and woken:  # what it was woken for may be this one's
+                pause = min(pause, rest)
+            elif room and not rest and not self._unread.is_full(recipient):
+                wanted[recipient] = room
+        for each in self._deliveries.waiting(tuple(wanted)) if wanted else ():
+            if self._stopping.is_set():
+                break
+            if each.overdue:
+                self._deliveries.tidy(each.recipient)
+            if held := self._claim(each.recipient, wanted[each.recipient]):
+                pause = 0.0
+                for run in held.runs():
+                    crew.give(held, run)
+        return pause
 
-class _Held:
-    """A batch in the hands of this worker: what is left of its lease, as its runs end one by one."""
+    def _claim(self, recipient: str, room: int) -> Held | None:
+        until = monotonic() + self._settings.lease
+        batch = self._deliveries.claim(recipient, room, self.id, self._unread.of(recipient))
+        self._pace.claimed(recipient, batch.seconds)
+        if not batch.claimed:
+            return None
+        held = Held(batch, until)
+        self._in_hand.add(held)
+        return held
 
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.abandoned = False
-        self._left = {each.fence.seq: each.ordering_key for each in batch.claimed}
-        self._lock = threading.Lock()
+    def _work(self, held: Held, run: Run) -> None:
+        recipient = held.batch.recipient
+        started = monotonic()
+        try:
+            self._handover(self._settings.lease).carry_out(held, run)
+        finally:
+            self._pace.worked(recipient, monotonic() - started, len(run))
+            self._in_hand.end(held, run)
+            if self._pace.room(recipient, self._in_hand.of(recipient)):
+                self._wake.set()
 
-    def runs(self) -> list[tuple[Claimed, ...]]:
-        """Sort the rows into runs that may go side by side: one for each key, one for each row without a key."""
-        runs: dict[object, list[Claimed]] = defaultdict(list)
-        for each in self.batch.claimed:
-            runs[each.ordering_key if each.ordering_key is not None else each.fence.seq].append(each)
-        return [tuple(run) for run in runs.values()]
+    def _drained(self, waiting: Waiting, handover: Handover) -> int:
+        if waiting.overdue:
+            self._deliveries.tidy(waiting.recipient)
+        ended = 0
+        while held := self._claim(waiting.recipient, MOST_A_CLAIM):
+            runs = held.runs()
+            try:
+                ended += sum(handover.carry_out(held, run) for run in runs)
+            except BaseException:
+                with suppress(Exception):
+                    handover.free(held, held.batch.claimed)
+                raise
+            finally:
+                for run in runs:
+                    self._in_hand.end(held, run)
+        return ended
 
-    def settling(self, seqs: Sequence[int]) -> _Settling:
-        """Take rows out of the lease: enter it around the statement that does so in the database."""
-        return _Settling(self._lock, self._left, seqs)
+    def _free(self, not_begun: list[Task]) -> None:
+        rows: dict[Held, list[Claimed]] = defaultdict(list)
+        for held, run in not_begun:
+            rows[held].extend(run)
+        handover = self._handover(patience=0.0)
+        for held, claimed in rows.items():
+            try:
+                handover.free(held, claimed)
+            except Exception as error:  # noqa: BLE001 - then the lease runs out by itself
+                _LOG.error("worker.failed", worker=self.id, recipient=held.batch.recipient, error=said(error))
 
-    def abandon(self) -> None:
-        """Begin nothing more of this batch."""
-        self.abandoned = True
+    @contextmanager
+    def _renewing(self) -> Iterator[None]:
+        with Heartbeat(self._renew, self._settings.lease / 3):
+            yield
 
-
-class _Settling:
-    """One change of a lease at a time, so that an older state never overwrites a newer one."""
-
-    def __init__(self, lock: threading.Lock, left: dict[int, str | None], seqs: Sequence[int]) -> None:
-        self._lock = lock
-        self._left = left
-        self._seqs = seqs
-
-    def __enter__(self) -> Left:
-        self._lock.acquire()
-        for seq in self._seqs:
-            self._left.pop(seq, None)
-        keys = {key for key in self._left.values() if key is not None}
-        return Left(tuple(self._left), tuple(sorted(keys)))
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-class _InHand:
-    """How many rows of each recipient this worker has in hand."""
-
-    def __init__(self) -> None:
-        self._rows: dict[_Held, int] = {}
-        self._lock = threading.Lock()
-
-    def add(self, held: _Held) -> None:
-        with self._lock:
-            self._rows[held] = len(held.batch.claimed)
-
-    def remove(self, held: _Held, run: Sequence[Claimed]) -> None:
-        with self._lock:
-            self._rows[held] -= len(run)
-            if self._rows[held] <= 0:
-                del self._rows[held]
-
-    def of(self, recipient: str) -> int:
-        with self._lock:
-            return sum(rows for held, rows in self._rows.items() if held.batch.recipient == recipient)
-
-    def batches(self) -> list[_Held]:
-        with self._lock:
-            return list(self._rows)
-
-
-class _Pace:
-    """How much of a recipient to claim, and how often: what the threads can begin within a quarter of a second."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self._seconds: dict[str, float] = {}
-        self._not_before: dict[str, float] = {}
-
-    def room(self, recipient: str) -> int:
-        """Say how many rows are worth having in hand."""
-        seconds = self._seconds.get(recipient, _BUFFER_SECONDS / 10)
-        return max(1, min(_MOST_A_CLAIM, int(self._threads * _BUFFER_SECONDS / max(seconds, 1e-6))))
-
-    def may_claim(self, recipient: str) -> bool:
-        """Whether the pause after a claim that was dear and found nothing is over."""
-        return time.monotonic() >= self._not_before.get(recipient, 0.0)
-
-    def claimed(self, recipient: str, seconds: float, *, found: bool) -> None:
-        """Note what a claim took."""
-        self._not_before[recipient] = 0.0 if found else time.monotonic() + seconds * _CLAIM_SHARE
-
-    def worked(self, recipient: str, seconds: float, rows: int) -> None:
-        """Note what a run of rows took."""
-        each = seconds / rows
-        self._seconds[recipient] = 0.8 * self._seconds.get(recipient, each) + 0.2 * each
-
-
-def _ids(claimed: Claimed) -> dict[str, object]:
-    fence, envelope = claimed.fence, claimed.envelope
-    return {"recipient": fence.recipient, "message": envelope.id, "correlation": envelope.correlation_id}
-
-
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if not isinstance(error, AtomosError) or error.args else str(error)
-
+    def _renew(self) -> None:
+        until = monotonic() + self._settings.lease
+        leases = self._in_hand.leases()
+        if not leases:
+            return
+        try:
+            found = self._deliveries.renew(leases)
+        except Exception as error:  # noqa: BLE001 - the next renewal may do better; else the leases run out
+            _LOG.error("worker.renewal_failed", worker=self.id, error=said(error))
+            return
+        for batch in self._in_hand.renewed(leases, found, until):
+            _LOG.warning("worker.lease_lost", worker=self.id, recipient=batch.recipient, lease=batch.lease)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ...service.delivery import Failure, Fence, Left
+from ...service.delivery import Failure, Fence, Rows, Waiting
 
 
 class MessageRow(NamedTuple):
@@ -94,7 +94,7 @@ class LogDialect(ABC):
         """Add recipients to the register, where they are not in it yet."""
 
     @abstractmethod
-    def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[str]:
+    def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[Waiting]:
         """Say which recipients have something ready or due, or a lease that ran out."""
 
     @abstractmethod
@@ -103,20 +103,37 @@ class LogDialect(ABC):
 
     @abstractmethod
     def expire(self, connection: Connection, recipient: str, now: Now) -> None:
-        """End leases that ran out. Their rows are claimed alone from now on; one that was alone counts an attempt."""
+        """End leases that ran out.
+
+        Their rows are claimed alone from now on; one that was alone already counts an attempt.
+        """
 
     @abstractmethod
     def wake_due(self, connection: Connection, now: Now) -> None:
         """Make ready what is scheduled or backing off and whose time has come, a thousand at most."""
 
     @abstractmethod
-    def claim(
-        self, connection: Connection, recipient: str, room: int, worker: str, lease: timedelta, now: Now
-    ) -> list[ClaimedRow]:
-        """Lease what the claim rule allows, in the order of seq."""
+    def worth_a_claim(self, connection: Connection, recipient: str, without: Rows) -> bool:
+        """Whether a claim would find something; True where the claim itself is as cheap as the question."""
 
     @abstractmethod
-    def complete(self, connection: Connection, lease: int, recipient: str, seqs: Sequence[int], now: Now) -> int:
+    def claim(
+        self,
+        connection: Connection,
+        recipient: str,
+        *,
+        room: int,
+        worker: str,
+        lease: timedelta,
+        without: Rows,
+        now: Now,
+    ) -> list[ClaimedRow]:
+        """Lease what the claim rule allows, in the order of seq, without some rows and keys."""
+
+    @abstractmethod
+    def complete(
+        self, connection: Connection, lease: int, recipient: str, seqs: Sequence[int], now: Now
+    ) -> int:
         """Complete deliveries under their lease; say how many."""
 
     @abstractmethod
@@ -124,9 +141,9 @@ class LogDialect(ABC):
         """Note a failure under its lease. False: it is not held any more."""
 
     @abstractmethod
-    def keep(self, connection: Connection, lease: int, left: Left) -> None:
+    def keep(self, connection: Connection, lease: int, left: Rows) -> None:
         """Let a lease hold no more than what is left, or end it."""
 
     @abstractmethod
-    def renew(self, connection: Connection, worker: str, lease: timedelta, now: Now) -> None:
-        """Prolong a worker's leases."""
+    def renew(self, connection: Connection, leases: Sequence[int], lease: timedelta, now: Now) -> list[int]:
+        """Prolong leases; name those that are still there."""

@@ -1,5 +1,7 @@
 """The log on PostgreSQL."""
 
+# ruff: noqa: S608 - statements are put together from constants of this module, values are always bound
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from typing import Any, cast
 import psycopg
 from sqlalchemy import Connection
 
-from ...service.delivery import Failure, Fence, Left, Status
+from ...service.delivery import Failure, Fence, Rows, Status, Waiting
 from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now
 
 # The database's clock only. `now()` would be the transaction's start, and shorten leases.
@@ -21,7 +23,8 @@ _DELIVERY = f"({', '.join(['%s'] * len(DeliveryRow._fields))})"
 
 _FENCED = """fenced as (
   update atomos_delivery d
-  set status = 'done', attempts = attempts + 1, completed_at = coalesce(%s::timestamptz, statement_timestamp())
+  set status = 'done', attempts = attempts + 1,
+      completed_at = coalesce(%s::timestamptz, statement_timestamp())
   from (select seqs from atomos_lease where id = %s for key share) l
   where d.recipient = %s and d.seq = %s and d.seq = any(l.seqs) and d.status = 'ready'
   returning d.seq)"""
@@ -30,20 +33,28 @@ _ANSWER = "update atomos_message set answer = %s where id = %s"
 
 _RECALL = "select fingerprint, answer::text from atomos_message where id = %s"
 
-_LOCK_KEYS = "select pg_advisory_xact_lock(hashtextextended(key, 0)) from unnest(%s::text[]) with ordinality k(key, n) order by n"
+_LOCK_KEYS = """
+select pg_advisory_xact_lock(hashtextextended(key, 0))
+from unnest(%s::text[]) with ordinality k(key, n) order by n
+"""
 
 _ENROL = "insert into atomos_recipient (name) select unnest(%(names)s::text[]) on conflict do nothing"
 
 _WAITING = f"""
-select r.name from atomos_recipient r
-where r.name = any(%(names)s) and r.paused_at is null and (
-  exists (select from atomos_delivery d where d.recipient = r.name and d.status = 'ready')
-  or exists (select from atomos_lease l where l.recipient = r.name and l.until <= {_NOW})
-  or exists (select from atomos_delivery d
-             where d.recipient = r.name and d.status in ('scheduled', 'retrying') and d.until <= {_NOW}))
+select name, overdue from (
+  select r.name,
+    exists (select from atomos_lease l where l.recipient = r.name and l.until <= {_NOW})
+    or exists (
+      select from atomos_delivery d
+      where d.recipient = r.name and d.status in ('scheduled', 'retrying') and d.until <= {_NOW}) overdue,
+    exists (select from atomos_delivery d where d.recipient = r.name and d.status = 'ready') ready
+  from atomos_recipient r where r.name = any(%(names)s) and r.paused_at is null) r
+where overdue or ready
 """
 
-_LOCK_RECIPIENT = "select name from atomos_recipient where name = %(recipient)s and paused_at is null for update"
+_LOCK_RECIPIENT = (
+    "select name from atomos_recipient where name = %(recipient)s and paused_at is null for update"
+)
 
 _EXPIRE = f"""
 with gone as (
@@ -59,7 +70,8 @@ _WAKE_DUE = f"""
 update atomos_delivery d set status = 'ready', until = null
 where (d.message_id, d.recipient) in (
     select message_id, recipient from atomos_delivery
-    where status in ('scheduled', 'retrying') and until <= {_NOW} order by until limit 1000 for update skip locked)
+    where status in ('scheduled', 'retrying') and until <= {_NOW}
+    order by until limit 1000 for update skip locked)
   and d.status in ('scheduled', 'retrying') and d.until <= {_NOW}
 """
 
@@ -69,30 +81,35 @@ with candidates as materialized (
   select d.seq, d.ordering_key, d.attempts, d.message_id, d.alone from atomos_delivery d
   where d.recipient = %(recipient)s and d.status = 'ready'
     and d.seq not in (select unnest(seqs) from atomos_lease where recipient = %(recipient)s)
+    and d.seq <> all(%(without_seqs)s::bigint[])
     and (d.ordering_key is null or (
-      d.ordering_key not in (select unnest(keys) from atomos_lease where recipient = %(recipient)s)
+      d.ordering_key <> all(%(without_keys)s::text[])
+      and d.ordering_key not in (select unnest(keys) from atomos_lease where recipient = %(recipient)s)
       and d.ordering_key not in (
         select e.ordering_key from atomos_delivery e
-        where e.recipient = %(recipient)s and e.status in ('retrying', 'parked') and e.ordering_key is not null)))
+        where e.recipient = %(recipient)s and e.status in ('retrying', 'parked')
+          and e.ordering_key is not null)))
   order by d.seq limit %(room)s),
 rows as materialized (
   select * from (
-    select c.*, row_number() over (order by seq) n, sum(alone::int) over (order by seq) alones from candidates c) c
+    select c.*, row_number() over (order by seq) n, sum(alone::int) over (order by seq) alones
+    from candidates c) c
   where n = 1 or alones = 0),
 l as (
   insert into atomos_lease (worker, recipient, until, seqs, keys)
   select %(worker)s, %(recipient)s, {_NOW} + %(lease)s, array_agg(seq),
          coalesce(array_agg(distinct ordering_key) filter (where ordering_key is not null), '{{}}')
   from rows having count(*) > 0 returning id)
-select l.id, r.seq, r.ordering_key, r.attempts, m.id::text, m.name, m.version, m.payload::text, m.ordering_key,
-       m.correlation_id::text, m.causation_id::text, m.principal, m.traceparent, m.recorded_at
+select l.id, r.seq, r.ordering_key, r.attempts, m.id::text, m.name, m.version, m.payload::text,
+       m.ordering_key, m.correlation_id::text, m.causation_id::text, m.principal, m.traceparent, m.recorded_at
 from l, rows r join atomos_message m on m.id = r.message_id order by r.seq
 """
 
 _COMPLETE = f"""
 with l as materialized (select seqs from atomos_lease where id = %(lease)s for update)
 update atomos_delivery d set status = 'done', attempts = attempts + 1, completed_at = {_NOW}
-from l where d.recipient = %(recipient)s and d.seq = any(%(seqs)s) and d.seq = any(l.seqs) and d.status = 'ready'
+from l
+where d.recipient = %(recipient)s and d.seq = any(%(seqs)s) and d.seq = any(l.seqs) and d.status = 'ready'
 """
 
 _FAIL = f"""
@@ -107,7 +124,9 @@ from l where d.recipient = %(recipient)s and d.seq = %(seq)s and d.seq = any(l.s
 
 _KEEP = "update atomos_lease set seqs = %(seqs)s, keys = %(keys)s where id = %(lease)s"
 _END = "delete from atomos_lease where id = %(lease)s"
-_RENEW = f"update atomos_lease set until = {_NOW} + %(lease)s where worker = %(worker)s"
+_RENEW = (
+    f"update atomos_lease set until = {_NOW} + %(lease)s where id = any(%(leases)s::bigint[]) returning id"
+)
 
 
 class PostgresLog(LogDialect):
@@ -147,9 +166,9 @@ class PostgresLog(LogDialect):
         """Add recipients to the register."""
         _run(connection, _ENROL, {"names": list(recipients)})
 
-    def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[str]:
+    def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[Waiting]:
         """Look by the partial indexes."""
-        return [row[0] for row in _run(connection, _WAITING, {"names": list(recipients), "now": now})]
+        return [Waiting(*row) for row in _run(connection, _WAITING, {"names": list(recipients), "now": now})]
 
     def lock_recipient(self, connection: Connection, recipient: str) -> bool:
         """Lock the row, in a statement of its own: the claim's snapshot must be younger than the lock."""
@@ -163,14 +182,36 @@ class PostgresLog(LogDialect):
         """Make due rows ready."""
         _run(connection, _WAKE_DUE, {"now": now})
 
+    def worth_a_claim(self, connection: Connection, recipient: str, without: Rows) -> bool:  # noqa: ARG002
+        """Always: a claim that finds nothing writes nothing, and keeps nobody from writing."""
+        return True
+
     def claim(
-        self, connection: Connection, recipient: str, room: int, worker: str, lease: timedelta, now: Now
+        self,
+        connection: Connection,
+        recipient: str,
+        *,
+        room: int,
+        worker: str,
+        lease: timedelta,
+        without: Rows,
+        now: Now,
     ) -> list[ClaimedRow]:
         """Claim in one round trip."""
-        values = {"recipient": recipient, "room": room, "worker": worker, "lease": lease, "now": now}
+        values = {
+            "recipient": recipient,
+            "room": room,
+            "worker": worker,
+            "lease": lease,
+            "without_seqs": list(without.seqs),
+            "without_keys": list(without.keys),
+            "now": now,
+        }
         return [ClaimedRow(*row) for row in _run(connection, _CLAIM, values)]
 
-    def complete(self, connection: Connection, lease: int, recipient: str, seqs: Sequence[int], now: Now) -> int:
+    def complete(
+        self, connection: Connection, lease: int, recipient: str, seqs: Sequence[int], now: Now
+    ) -> int:
         """Complete under the lease's lock."""
         values = {"lease": lease, "recipient": recipient, "seqs": list(seqs), "now": now}
         return _run(connection, _COMPLETE, values).rowcount
@@ -188,14 +229,16 @@ class PostgresLog(LogDialect):
         }
         return _run(connection, _FAIL, values).rowcount == 1
 
-    def keep(self, connection: Connection, lease: int, left: Left) -> None:
+    def keep(self, connection: Connection, lease: int, left: Rows) -> None:
         """Shrink or end the lease."""
         values = {"lease": lease, "seqs": list(left.seqs), "keys": list(left.keys)}
         _run(connection, _KEEP if left.seqs else _END, values)
 
-    def renew(self, connection: Connection, worker: str, lease: timedelta, now: Now) -> None:
+    def renew(self, connection: Connection, leases: Sequence[int], lease: timedelta, now: Now) -> list[int]:
         """Prolong in one statement."""
-        _run(connection, _RENEW, {"worker": worker, "lease": lease, "now": now})
+        return [
+            row[0] for row in _run(connection, _RENEW, {"leases": list(leases), "lease": lease, "now": now})
+        ]
 
 
 def completes_values(completes: Fence | None, now: Now) -> tuple[Any, ...]:
@@ -208,7 +251,9 @@ def _write_statement(messages: int, deliveries: int, fenced: bool) -> str:
     columns = ", ".join(MessageRow._fields), ", ".join(DeliveryRow._fields)
     parts = [_FENCED] if fenced else []
     if messages:
-        parts.append(f"m as (insert into atomos_message ({columns[0]}) values {', '.join([_MESSAGE] * messages)})")
+        parts.append(
+            f"m as (insert into atomos_message ({columns[0]}) values {', '.join([_MESSAGE] * messages)})"
+        )
     if deliveries:
         rows = ", ".join([_DELIVERY] * deliveries)
         parts.append(f"d as (insert into atomos_delivery ({columns[1]}) values {rows})")
@@ -217,4 +262,4 @@ def _write_statement(messages: int, deliveries: int, fenced: bool) -> str:
 
 def _run(connection: Connection, statement: str, values: Any) -> psycopg.Cursor[Any]:
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
-    return driver.execute(statement, values)
+    return driver.execute(statement.encode(), values)

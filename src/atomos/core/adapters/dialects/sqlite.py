@@ -1,5 +1,7 @@
 """The log on SQLite: every step runs under the one write lock, so that a step may be several statements."""
 
+# ruff: noqa: S608 - statements are put together from constants of this module, values are always bound
+
 from __future__ import annotations
 
 import json
@@ -12,7 +14,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection
 
-from ...service.delivery import Failure, Fence, Left, Status
+from ...service.delivery import Failure, Fence, Rows, Status, Waiting
 from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,13 +29,21 @@ where recipient = :recipient and status = 'ready' and seq in (select value from 
   and seq in (select s.value from atomos_lease l, json_each(l.seqs) s where l.id = :lease)
 """
 
+# "where true": without it, "on" would be read as the beginning of a join's condition.
+_ENROL = """
+insert into atomos_recipient (name) select value from json_each(?) where true on conflict do nothing
+"""
+
 _WAITING = """
-select r.name from atomos_recipient r
-where r.name in (select value from json_each(:names)) and r.paused_at is null and (
-  exists (select 1 from atomos_delivery d where d.recipient = r.name and d.status = 'ready')
-  or exists (select 1 from atomos_lease l where l.recipient = r.name and l.until <= :now)
-  or exists (select 1 from atomos_delivery d
-             where d.recipient = r.name and d.status in ('scheduled', 'retrying') and d.until <= :now))
+select name, overdue from (
+  select r.name,
+    exists (select 1 from atomos_lease l where l.recipient = r.name and l.until <= :now)
+    or exists (
+      select 1 from atomos_delivery d
+      where d.recipient = r.name and d.status in ('scheduled', 'retrying') and d.until <= :now) overdue,
+    exists (select 1 from atomos_delivery d where d.recipient = r.name and d.status = 'ready') ready
+  from atomos_recipient r where r.name in (select value from json_each(:names)) and r.paused_at is null)
+where overdue or ready
 """
 
 _EXPIRE = """
@@ -46,28 +56,43 @@ where recipient = :recipient and status = 'ready' and seq in (
 
 _WAKE_DUE = """
 update atomos_delivery set status = 'ready', until = null where seq in (
-  select seq from atomos_delivery where status in ('scheduled', 'retrying') and until <= :now order by until limit 1000)
+  select seq from atomos_delivery where status in ('scheduled', 'retrying') and until <= :now
+  order by until limit 1000)
 """
 
-_CANDIDATES = """
-select null, d.seq, d.ordering_key, d.attempts, m.id, m.name, m.version, m.payload, m.ordering_key, m.correlation_id,
-       m.causation_id, m.principal, m.traceparent, m.recorded_at, d.alone
-from atomos_delivery d join atomos_message m on m.id = d.message_id
-where d.recipient = :recipient and d.status = 'ready'
+_RULE = """
+d.recipient = :recipient and d.status = 'ready'
   and d.seq not in (select s.value from atomos_lease l, json_each(l.seqs) s where l.recipient = :recipient)
+  and d.seq not in (select value from json_each(:without_seqs))
   and (d.ordering_key is null or (
-    d.ordering_key not in (select k.value from atomos_lease l, json_each(l.keys) k where l.recipient = :recipient)
+    d.ordering_key not in (select value from json_each(:without_keys))
+    and d.ordering_key not in (
+      select k.value from atomos_lease l, json_each(l.keys) k where l.recipient = :recipient)
     and d.ordering_key not in (
       select e.ordering_key from atomos_delivery e
       where e.recipient = :recipient and e.status in ('retrying', 'parked') and e.ordering_key is not null)))
-order by d.seq limit :room
 """
 
-_LEASE = "insert into atomos_lease (worker, recipient, until, seqs, keys) values (:worker, :recipient, :until, :seqs, :keys)"
+_WORTH_A_CLAIM = f"select 1 from atomos_delivery d where {_RULE} limit 1"
+
+_CLAIM = f"""
+select null, d.seq, d.ordering_key, d.attempts, m.id, m.name, m.version, m.payload, m.ordering_key,
+       m.correlation_id, m.causation_id, m.principal, m.traceparent, m.recorded_at, d.alone
+from atomos_delivery d join atomos_message m on m.id = d.message_id
+where {_RULE} order by d.seq limit :room
+"""
+
+_LEASE = """
+insert into atomos_lease (worker, recipient, until, seqs, keys)
+values (:worker, :recipient, :until, :seqs, :keys)
+"""
+
+_RENEW = "update atomos_lease set until = ? where id in (select value from json_each(?)) returning id"
 
 _FAIL = """
 update atomos_delivery
-set status = :status, attempts = attempts + :counts, until = :until, completed_at = :completed_at, errors = :errors
+set status = :status, attempts = attempts + :counts, until = :until, completed_at = :completed_at,
+    errors = :errors
 where seq = :seq
 """
 
@@ -114,13 +139,12 @@ class SqliteLog(LogDialect):
 
     def enrol(self, connection: Connection, recipients: Sequence[str]) -> None:
         """Add recipients to the register."""
-        statement = "insert into atomos_recipient (name) select value from json_each(?) where true on conflict do nothing"
-        _run(connection, statement, (json.dumps(list(recipients)),))
+        _run(connection, _ENROL, (json.dumps(list(recipients)),))
 
-    def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[str]:
+    def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[Waiting]:
         """Look by the partial indexes."""
         values = {"names": json.dumps(list(recipients)), "now": _micros(now)}
-        return [row[0] for row in _run(connection, _WAITING, values)]
+        return [Waiting(name, bool(overdue)) for name, overdue in _run(connection, _WAITING, values)]
 
     def lock_recipient(self, connection: Connection, recipient: str) -> bool:
         """Look whether it is paused; the write lock is held already."""
@@ -137,11 +161,23 @@ class SqliteLog(LogDialect):
         """Make due rows ready."""
         _run(connection, _WAKE_DUE, {"now": _micros(now)})
 
+    def worth_a_claim(self, connection: Connection, recipient: str, without: Rows) -> bool:
+        """Look without the write lock, which a claim that finds nothing would take from a command."""
+        return _run(connection, _WORTH_A_CLAIM, _without(recipient, without)).fetchone() is not None
+
     def claim(
-        self, connection: Connection, recipient: str, room: int, worker: str, lease: timedelta, now: Now
+        self,
+        connection: Connection,
+        recipient: str,
+        *,
+        room: int,
+        worker: str,
+        lease: timedelta,
+        without: Rows,
+        now: Now,
     ) -> list[ClaimedRow]:
         """Find the rows and write the lease."""
-        found = _run(connection, _CANDIDATES, {"recipient": recipient, "room": room}).fetchall()
+        found = _run(connection, _CLAIM, {"room": room, **_without(recipient, without)}).fetchall()
         rows = _until_alone(found)
         if not rows:
             return []
@@ -156,7 +192,9 @@ class SqliteLog(LogDialect):
         written: Any = _run(connection, _LEASE, values).lastrowid
         return [ClaimedRow._make((written, *row[1:13], _EPOCH + row[13] * _MICROSECOND)) for row in rows]
 
-    def complete(self, connection: Connection, lease: int, recipient: str, seqs: Sequence[int], now: Now) -> int:
+    def complete(
+        self, connection: Connection, lease: int, recipient: str, seqs: Sequence[int], now: Now
+    ) -> int:
         """Complete what the lease holds."""
         values = {"lease": lease, "recipient": recipient, "seqs": json.dumps(list(seqs)), "now": _micros(now)}
         return _run(connection, _FENCED, values).rowcount
@@ -179,7 +217,7 @@ class SqliteLog(LogDialect):
         _run(connection, _FAIL, values)
         return True
 
-    def keep(self, connection: Connection, lease: int, left: Left) -> None:
+    def keep(self, connection: Connection, lease: int, left: Rows) -> None:
         """Shrink or end the lease."""
         if left.seqs:
             values = (json.dumps(left.seqs), json.dumps(left.keys), lease)
@@ -187,10 +225,18 @@ class SqliteLog(LogDialect):
         else:
             _run(connection, "delete from atomos_lease where id = ?", (lease,))
 
-    def renew(self, connection: Connection, worker: str, lease: timedelta, now: Now) -> None:
+    def renew(self, connection: Connection, leases: Sequence[int], lease: timedelta, now: Now) -> list[int]:
         """Prolong in one statement."""
         until = _micros(now) + lease // _MICROSECOND
-        _run(connection, "update atomos_lease set until = ? where worker = ?", (until, worker))
+        return [row[0] for row in _run(connection, _RENEW, (until, json.dumps(list(leases)))).fetchall()]
+
+
+def _without(recipient: str, without: Rows) -> dict[str, str]:
+    return {
+        "recipient": recipient,
+        "without_seqs": json.dumps(without.seqs),
+        "without_keys": json.dumps(without.keys),
+    }
 
 
 def _until_alone(rows: list[Any]) -> list[Any]:
@@ -206,11 +252,13 @@ def _micros(at: datetime | None) -> int:
     return time.time_ns() // 1000 if at is None else (at - _EPOCH) // _MICROSECOND
 
 
-def _insert(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _insert(
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
     marks = f"({', '.join('?' * len(columns))})"
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         part = rows[start : start + _ROWS_A_STATEMENT]
-        statement = f"insert into {table} ({', '.join(columns)}) values {', '.join([marks] * len(part))}"  # noqa: S608
+        statement = f"insert into {table} ({', '.join(columns)}) values {', '.join([marks] * len(part))}"
         _run(connection, statement, list(chain.from_iterable(part)))
 
 

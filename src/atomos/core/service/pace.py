@@ -1,0 +1,71 @@
+"""How much of a recipient a worker claims, how often, and what it leaves to others."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from .delivery import Claimed, Rows
+
+MOST_A_CLAIM = 500
+"""So many rows are claimed at once, at the most."""
+
+_BUFFER_SECONDS = 0.25
+_CLAIM_SHARE = 10.0
+_LONGEST_REST = 10.0
+_UNREAD_SECONDS = 30.0
+_MOST_UNREAD = 1000
+
+
+class Pace:
+    """Claims what `threads` can begin within a quarter of a second; a claim rests for ten times what it took.
+
+    So a recipient whose claims are dear, with a million rows behind a broken service, costs others little.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._seconds: dict[str, float] = {}
+        self._rested: dict[str, float] = {}
+
+    def room(self, recipient: str, in_hand: int) -> int:
+        """Say how many rows to claim beside those in hand: none while there is enough to do."""
+        each = self._seconds.get(recipient, _BUFFER_SECONDS / 10)
+        most = min(MOST_A_CLAIM, self._threads + int(self._threads * _BUFFER_SECONDS / max(each, 1e-6)))
+        return most - in_hand if in_hand < self._threads or in_hand <= most // 2 else 0
+
+    def rest(self, recipient: str) -> float:
+        """Say for how many seconds this recipient is not to be claimed again."""
+        return max(0.0, self._rested.get(recipient, 0.0) - monotonic())
+
+    def claimed(self, recipient: str, seconds: float) -> None:
+        """Note what a claim took."""
+        self._rested[recipient] = monotonic() + min(_LONGEST_REST, seconds * _CLAIM_SHARE)
+
+    def worked(self, recipient: str, seconds: float, rows: int) -> None:
+        """Note what a run of rows took."""
+        each = seconds / rows
+        self._seconds[recipient] = 0.8 * self._seconds.get(recipient, each) + 0.2 * each
+
+
+class Unread:
+    """Rows that this build cannot read. They stay ready for one that can; this one looks again in a while."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[int, tuple[str | None, float]]] = {}
+
+    def add(self, claimed: Claimed) -> None:
+        """Note one; the rest of its key waits with it."""
+        rows = self._rows.setdefault(claimed.fence.recipient, {})
+        rows[claimed.fence.seq] = claimed.ordering_key, monotonic() + _UNREAD_SECONDS
+
+    def of(self, recipient: str) -> Rows:
+        """Give those of a recipient that are not to be claimed now."""
+        now = monotonic()
+        rows = {seq: row for seq, row in self._rows.get(recipient, {}).copy().items() if row[1] > now}
+        self._rows[recipient] = rows
+        keys = {key for key, _ in rows.values() if key is not None}
+        return Rows(tuple(rows), tuple(sorted(keys)))
+
+    def is_full(self, recipient: str) -> bool:
+        """Whether there are so many that this recipient is better left alone for a while."""
+        return len(self.of(recipient).seqs) >= _MOST_UNREAD
