@@ -59,8 +59,11 @@ class Once:
         return "is seen a second time" if self.seen > 1 else None
 
 
+ONCE = Once()
+
+
 class Fussy(ValueObject):
-    label: Annotated[str, Once()]
+    label: Annotated[str, ONCE]
 
 
 class Fussed(Event, name="schemas.fussed"):

@@ -42,12 +42,13 @@ def emit(event: Event[A]) -> A:
     With an `Idempotency-Key`, a repeat of the request gets the answer that the first one got. Raises what the
     bus raises, and `BadRequest` for a header that cannot be used.
     """
-    return _edge().bus.emit(event, _origin(_keyed_id()))
+    environ = request.environ
+    return _edge().bus.emit(event, _origin(environ, _keyed_id(environ)))
 
 
 def ask(query: Query[A]) -> A:
     """Answer a question. Raises what the bus raises, and `BadRequest` for a header that cannot be used."""
-    return _edge().bus.ask(query, _origin(None))
+    return _edge().bus.ask(query, _origin(request.environ, None))
 
 
 def principal() -> Principal:
@@ -78,8 +79,7 @@ def _edge() -> Edge:
     return edge
 
 
-def _origin(id_: str | None) -> Origin:
-    environ = request.environ
+def _origin(environ: dict[str, Any], id_: str | None) -> Origin:
     if (known := environ.get(_CORRELATION)) is None:
         # A keyed event begins its conversation under its own id, so that its repeats are in the same one.
         known = environ[_CORRELATION] = _given_correlation(environ) or id_ or new_id()
@@ -97,8 +97,7 @@ def _given_correlation(environ: dict[str, Any]) -> str | None:
     return given and given.lower()
 
 
-def _keyed_id() -> str | None:
-    environ = request.environ
+def _keyed_id(environ: dict[str, Any]) -> str | None:
     given = environ.get("HTTP_IDEMPOTENCY_KEY")
     if given is None or environ["REQUEST_METHOD"] not in KEYED_METHODS:
         return None

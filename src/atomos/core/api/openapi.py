@@ -19,7 +19,7 @@ from .answering import STATUSES
 from .emitting import KEYED_METHODS
 from .endpoints import Endpoint
 from .entrypoints import Entrypoints
-from .problems import MEDIA_TYPE
+from .problems import KINDS, MEDIA_TYPE, TYPE
 from .schemas import Shapes
 
 VERSION = "3.1.0"
@@ -31,6 +31,7 @@ _BODY_FAILURES = (413, 415)
 _EVENT_FAILURES = (409,)
 
 _TEXT = {"type": "string"}
+_KINDS = f"{TYPE} and {', '.join(kind.slug for kind in KINDS.values())}, or the name of the HTTP status."
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance", "correlation_id"],
@@ -38,7 +39,7 @@ _PROBLEM = {
         "type": {
             "type": "string",
             "format": "uri",
-            "description": "Which kind of problem: urn:atomos:problem:...",
+            "description": _KINDS,
         },
         "title": {**_TEXT, "description": "The kind of problem, in words."},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
@@ -75,7 +76,7 @@ _PARAMETERS = {
     },
     _KEY: {
         "description": "A repeat with the same key gets the answer that the first request got.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!#-+\--~][!-+\--~]*$"},
     },
 }
 _HEADERS = {
