@@ -217,7 +217,7 @@ def test_the_reference_application_has_no_flaw(application: Any) -> None:
 
 
 class Flaw(NamedTuple):
-    """How a broken provider is made from the core and the settings, the code of its finding, what that says."""
+    """How a broken provider is made from core and settings, the code of its finding, and what that says."""
 
     make: Callable[[Any, Any], Any]
     code: str
