@@ -1,0 +1,118 @@
+"""Claims, at random: workers, operators and time in any order keep the rule; a broken claim is caught."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import pytest
+
+from atomos.core.adapters import Database
+from atomos.core.adapters.dialects import postgresql, sqlite
+
+from .claim_evidence import Accompanied, Broken, Overtaken, Shared, Unfenced, Unlike
+from .claim_simulation import Simulation
+
+STEPS = 120
+SECONDS = 4.0
+
+Edits = tuple[tuple[str, str, str], ...]
+"""Changes of a dialect's statements: the statement's name, what to take out, what to put in."""
+
+
+class Mistake(NamedTuple):
+    """What a claim may get wrong, and the invariant that finds it out."""
+
+    found_out: type[Broken]
+    postgresql: Edits
+    sqlite: Edits
+
+
+FORGETS_WAITING = ("in ('retrying', 'parked')", "in ('forgotten')")
+KEEPS_DUE_TIME = ("_WAKE_DUE", "'ready', until = null", "'ready'")
+BY_DUE_TIME = ("_CLAIM", "order by d.seq limit", "order by d.until nulls first, d.seq limit")
+LEASED_KEYS = "json_each(l.keys) k where", "json_each(l.keys) k where false and"
+
+MISTAKES = {
+    "overtakes what is backing off or parked": Mistake(
+        Overtaken,
+        postgresql=(("_CLAIM", *FORGETS_WAITING),),
+        sqlite=(("_CLAIM", *FORGETS_WAITING), ("_WORTH_A_CLAIM", *FORGETS_WAITING)),
+    ),
+    "goes by the time when rows were due": Mistake(
+        Overtaken, postgresql=(KEEPS_DUE_TIME, BY_DUE_TIME), sqlite=(KEEPS_DUE_TIME, BY_DUE_TIME)
+    ),
+    "takes a key that is in someone's hands": Mistake(
+        Shared,
+        postgresql=(
+            (
+                "_CLAIM",
+                "unnest(keys) from atomos_lease where",
+                "unnest(keys) from atomos_lease where false and",
+            ),
+        ),
+        sqlite=(("_CLAIM", *LEASED_KEYS), ("_WORTH_A_CLAIM", *LEASED_KEYS)),
+    ),
+    "puts others beside a row that goes alone": Mistake(
+        Accompanied,
+        postgresql=(("_CLAIM", "where n = 1 or alones = 0", ""),),
+        sqlite=(("_CLAIM", "m.recorded_at, d.alone", "m.recorded_at, false"),),
+    ),
+    "lets a lost lease complete": Mistake(
+        Unfenced,
+        postgresql=(
+            (
+                "_COMPLETE",
+                "select seqs from atomos_lease where id = %(lease)s for update",
+                "select %(seqs)s seqs, %(lease)s",
+            ),
+        ),
+        sqlite=(("_FENCED", "where l.id = :lease", "where true or l.id = :lease"),),
+    ),
+    "makes rows wait for nothing": Mistake(
+        Unlike,
+        postgresql=(("_CLAIM", "('retrying', 'parked')", "('retrying', 'parked', 'scheduled')"),),
+        sqlite=(("_CLAIM", "('retrying', 'parked')", "('retrying', 'parked', 'scheduled')"),),
+    ),
+}
+
+
+@pytest.mark.timeout(3600)
+def test_random_interleavings_keep_the_claim_rule(log_database: Database) -> None:
+    assert simulate(log_database, seeds()) >= 3
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_claim_is_found_out_that(
+    mistake: str, log_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_out = MISTAKES[mistake].found_out
+    for dialect, edits in ((postgresql, MISTAKES[mistake].postgresql), (sqlite, MISTAKES[mistake].sqlite)):
+        for name, out, into in edits:
+            assert out in getattr(dialect, name), "the statement does not say so any more"
+            monkeypatch.setattr(dialect, name, getattr(dialect, name).replace(out, into))
+    with pytest.raises(found_out):
+        simulate(log_database, range(1, 30), with_model=found_out is Unlike)
+
+
+def seeds() -> Iterator[int]:
+    """For a few seconds, or as many as ATOMOS_TEST_SIMULATIONS says; ATOMOS_TEST_SEED is the first one."""
+    first = int(os.environ.get("ATOMOS_TEST_SEED") or time.time_ns() % 1_000_000_000)
+    asked = int(os.environ.get("ATOMOS_TEST_SIMULATIONS") or 0)
+    over = time.monotonic() + SECONDS
+    done = 0
+    while done < asked if asked else time.monotonic() < over:
+        yield first + done
+        done += 1
+
+
+def simulate(database: Database, seeds: Iterable[int], *, with_model: bool = True) -> int:
+    """Run them, and say how many; print the seed of the one that breaks."""
+    runs = 0
+    for seed in seeds:
+        print(f"ATOMOS_TEST_SEED={seed}")
+        Simulation(database, seed, compares=with_model).run(STEPS)
+        runs += 1
+    return runs
