@@ -13,7 +13,7 @@ from typing import Any, cast
 from dependency_injector import containers
 from flask import Flask, Response
 
-from atomos.core.adapters import CORE, History, exposition, pending, upgrade
+from atomos.core.adapters import CORE, History, exposition, logs, pending, upgrade
 from atomos.core.api.app import install
 from atomos.core.container import Context, flaws, offers_of
 from atomos.core.service import MessageBus, Worker, WiringError
@@ -144,7 +144,9 @@ def load_settings(
 
 def serve() -> Flask:
     """Make the WSGI application. Nothing is opened and no thread starts before `start`, which is after the fork."""
-    return build().init_app(Flask("atomos"))
+    atomos = build()
+    logs.configure(atomos.settings.log.level, atomos.settings.log.format)
+    return atomos.init_app(Flask("atomos"))
 
 
 def find_container(app: str | None = None) -> type[containers.DeclarativeContainer]:

@@ -15,7 +15,9 @@ CLIENTS = 8
 LINES = 100
 
 
-@pytest.mark.parametrize("skus", [[f"sku-{n}" for n in range(CLIENTS)], ["the-one"] * CLIENTS], ids=["a SKU each", "one SKU"])
+@pytest.mark.parametrize(
+    "skus", [[f"sku-{n}" for n in range(CLIENTS)], ["the-one"] * CLIENTS], ids=["a SKU each", "one SKU"]
+)
 def test_every_201_is_in_the_database_and_in_the_read_model(
     start_service: StartService, database_url: str, skus: list[str]
 ) -> None:

@@ -40,6 +40,7 @@ class Service:
             "ATOMOS_DATABASE__URL": database_url,
             "ATOMOS_HTTP__PORT": str(self.port),
             "ATOMOS_HTTP__PROCESSES": str(processes),
+            "ATOMOS_LOG__LEVEL": "warning",
             **(environment or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None

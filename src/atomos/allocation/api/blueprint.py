@@ -36,7 +36,7 @@ def list_batches(query: BatchesOf) -> Page[BatchDetails]:
     return ask(query)
 
 
-@blueprint.post("/orders/<order_id>/lines")
+@blueprint.post("/orders/<order_id>/lines", location="list_allocations")
 def receive_order_line(event: OrderLineReceived) -> Created[LineAllocation] | LineAllocation:
     """Promise stock to one line of an order; `batch` is null when it is out of stock."""
     return emit(event)
