@@ -1,4 +1,4 @@
-"""Events, commands and queries: frozen values with declared wire names, and the answer that a sender is told."""
+"""Events, commands and queries: frozen values with declared wire names, and what their senders are told."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def answer_of(message: type[Message]) -> Any:
 def _declare(cls: type[Message], name: str, version: int) -> None:
     if not name:
         raise TypeError(
-            f"{cls.__qualname__} has no wire name: write class {cls.__name__}(..., name='context.what_it_says')."
+            f"{cls.__qualname__} has no wire name: "
+            f"write class {cls.__name__}(..., name='context.what-it-says')."
         )
     if version < 1:
         raise TypeError(f"{cls.__qualname__}: version must be at least 1, is {version}.")

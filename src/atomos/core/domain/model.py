@@ -34,13 +34,13 @@ class Aggregate(Entity):
 
     def record(self, event: Event[Any]) -> None:
         """Note what happened. The unit of work stores it in the transaction of the change."""
-        self.__dict__.setdefault("_recorded", []).append(event)
+        vars(self).setdefault("_recorded", []).append(event)
 
     def take_recorded(self) -> tuple[Event[Any], ...]:
         """Hand over what was recorded since the last time, in order, and forget it."""
-        return tuple(self.__dict__.pop("_recorded", ()))
+        return tuple(vars(self).pop("_recorded", ()))
 
     @property
     def has_recorded(self) -> bool:
         """Whether there is something to hand over."""
-        return bool(self.__dict__.get("_recorded"))
+        return bool(vars(self).get("_recorded"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform, get_type_hints
+from dataclasses import FrozenInstanceError, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, dataclass_transform, get_type_hints
 
-from .constraints import checks_of
+from .constraints import checks_of, is_sensitive
 from .errors import InvalidMessage, Problem
 
 
@@ -23,10 +23,20 @@ class _Slotted(type):
             )
         body["__declared__"] = declared
         cls = super().__new__(mcls, title, bases, body, **declared)
-        return dataclass(frozen=True, kw_only=True, slots=True)(cls)
+        made: Any = dataclass(frozen=True, kw_only=True, slots=True, repr=False)(cls)
+        # The ones of `dataclass` remember the class without slots, and fail with "super(type, obj)".
+        made.__setattr__ = made.__delattr__ = _refuse_change
+        return made
 
     def __init__(cls, title: str, bases: tuple[type, ...], body: dict[str, Any], **_: Any) -> None:
         super().__init__(title, bases, body)
+
+
+def _refuse_change(self: object, name: str, *_: object) -> NoReturn:
+    raise FrozenInstanceError(
+        f"{name} of {type(self).__name__} cannot be changed: a value is frozen; "
+        "make another one with dataclasses.replace(value, field=...)."
+    )
 
 
 if TYPE_CHECKING:
@@ -41,12 +51,14 @@ else:
 
 
 class ValueObject(_Root):
-    """A value without identity: subclasses are frozen, keyword-only, slotted dataclasses, equal by their fields.
+    """A value without identity: its subclasses are frozen, keyword-only, slotted dataclasses.
 
-    The constructor checks each field's type and constraints and raises `InvalidMessage` with all problems.
+    Two are equal when they are of one class and their fields are equal. The constructor checks each field's
+    type and constraints, and raises `InvalidMessage` with all problems.
     """
 
     __checks__: ClassVar[tuple[tuple[str, Callable[[Any], str | None]], ...] | None] = None
+    __hidden__: ClassVar[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         """Check every field; a value that breaks a constraint is never made."""
@@ -56,10 +68,22 @@ class ValueObject(_Root):
             if check(getattr(self, name)) is not None:
                 raise InvalidMessage(cls.__name__, tuple(_problems(self)))
 
+    def __repr__(self) -> str:
+        """Write it as its constructor is called, without what is `Sensitive`."""
+        cls = type(self)
+        if "__checks__" not in cls.__dict__:
+            _compile(cls)
+        shown = (
+            f"{field.name}={'...' if field.name in cls.__hidden__ else repr(getattr(self, field.name))}"
+            for field in fields(cls)
+        )
+        return f"{cls.__qualname__}({', '.join(shown)})"
+
 
 def _compile(cls: type[ValueObject]) -> tuple[tuple[str, Callable[[Any], str | None]], ...]:
     # At the first construction and not with the class, so that annotations may name what is defined below it.
     hints = get_type_hints(cls, include_extras=True)
+    cls.__hidden__ = frozenset(field.name for field in fields(cls) if is_sensitive(hints[field.name]))
     cls.__checks__ = tuple((field.name, checks_of(hints[field.name])) for field in fields(cls))
     return cls.__checks__
 
