@@ -75,7 +75,7 @@ class ClaimModel:
         self.leases[lease] = Lease(recipient, self.now + self.lease, list(seqs), keys)
 
     def tidy(self, recipient: str) -> None:
-        """End leases that ran out: their rows go alone from now on; one that was alone counts. Wake the due."""
+        """End leases that ran out: their rows go alone from now on, and count if they did. Wake the due."""
         if recipient in self.paused:
             return
         for number, lease in list(self.leases.items()):

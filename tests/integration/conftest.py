@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
 
 from atomos.core.adapters import CORE, Database, upgrade
 from atomos.testing.databases import PostgresTemplate, SqliteTemplate, need_service
 from tests.conftest import DATABASES
+
+from .claim_racer import hasten
 
 
 def _migrate(url: str) -> None:
@@ -54,18 +53,6 @@ def log_url(request: pytest.FixtureRequest, tmp_path: Path, log_template: Sqlite
 @pytest.fixture
 def log_database(log_url: str) -> Iterator[Database]:
     """That database, opened; a commit does not wait for the disk, because no test here cuts the power."""
-    database = Database(log_url)
-    for engine in (database.log, database.writer):
-        event.listen(engine, "connect", _hasten)
+    database = hasten(Database(log_url))
     yield database
     database.close()
-
-
-def _hasten(connection: Any, _: object) -> None:
-    statement = (
-        "PRAGMA synchronous=OFF"
-        if isinstance(connection, sqlite3.Connection)
-        else "set synchronous_commit to off"
-    )
-    connection.execute(statement)
-    connection.commit()
