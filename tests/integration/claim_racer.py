@@ -92,7 +92,7 @@ class _Racer:
                 self.work(batch, time.monotonic())
 
     def work(self, batch: Batch, begun: float) -> None:
-        """Carry out a batch in parts, in any order that keeps the keys'; before any of them may come a stall."""
+        """Carry out a batch in parts, in any order that keeps the keys in theirs, with stalls in between."""
         rows = self.any_order(batch)
         while rows:
             if self.chance.random() < 0.02:
