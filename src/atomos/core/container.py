@@ -19,8 +19,8 @@ from .adapters.notifications import EmailNotifications, LogNotifications
 from .adapters.storage import FileStorage
 from .adapters.telemetry import PrometheusMeter
 from .api.entrypoints import Entrypoints
-from .flaws import flaws
-from .offering import made_by, offers_of
+from .container_flaws import flaws
+from .container_offers import made_by, offers_of
 from .service.envelope import Envelope
 from .service.errors import NoHandling
 from .service.handling import current_handling

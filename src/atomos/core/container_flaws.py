@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_origin, get_type_hints
 
 from dependency_injector import containers, errors, providers
 
-from .offering import chosen_by, is_set, made_by, written_at
+from .container_offers import chosen_by, is_set, made_by, written_at
 from .service.diagnostics import Finding
 from .service.injection import fits, members, place_of, said
 
