@@ -102,13 +102,11 @@ def package(tmp_path: Path) -> Path:
         (shop / name).parent.mkdir(parents=True, exist_ok=True)
         (shop / f"{name}.py").touch()
     (shop / "service/__init__.py").write_text("from atomos.allocation import Allocated\n")
-    contracts = SETUP.read_text()
-    for line, added in (
-        ("    atomos.allocation\n    atomos.core", "    atomos.allocation : atomos.shop\n    atomos.core"),
-        ("modules =\n    atomos.allocation\n", "modules =\n    atomos.allocation\n    atomos.shop\n"),
-    ):
-        assert line in contracts
-        contracts = contracts.replace(line, added)
+    contracts, layer = re.subn(
+        r"(?m)^    atomos\.allocation.*(?=\n    atomos\.core$)", r"\g<0> : atomos.shop", SETUP.read_text()
+    )
+    contracts, modules = re.subn(r"(?m)^modules =$", r"\g<0>\n    atomos.shop", contracts)
+    assert (layer, modules) == (1, 1)
     (tmp_path / "setup.cfg").write_text(contracts)
     return tmp_path
 

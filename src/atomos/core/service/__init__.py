@@ -37,6 +37,9 @@ from .unit_of_work import UnitOfWork
 from .worker import Worker, WorkerSettings
 
 __all__ = [
+    "PUBLIC",
+    "REGISTRY",
+    "SYSTEM",
     "Backoff",
     "Clock",
     "Conflict",
@@ -66,16 +69,13 @@ __all__ = [
     "Offers",
     "Origin",
     "Outside",
-    "PUBLIC",
     "Page",
     "Principal",
-    "REGISTRY",
     "ReadOnly",
     "Recipient",
     "Repository",
     "Reused",
     "Routes",
-    "SYSTEM",
     "Storage",
     "Unavailable",
     "UnitOfWork",
