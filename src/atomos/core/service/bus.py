@@ -52,7 +52,8 @@ class MessageBus:
         who must hear of it. An error means that nothing was stored. With `origin.id`, a repeat gets the answer
         that the first one got. Raises `NotPermitted`, `NoRoute`, `Conflict`, and what the handler raises.
         """
-        plan = self._enter(event, origin.principal)
+        plan = self.flow.events[type(event)]
+        _check(plan.permission, event, origin.principal)
         envelope = self._envelope(origin)
         if origin.id is None:
             return self._emit(plan, event, envelope, fresh=True)  # type: ignore[no-any-return]
@@ -70,7 +71,8 @@ class MessageBus:
 
         With neither, it is due at once, and the worker sees to it. With `origin.id`, a repeat stores nothing.
         """
-        plan = self._enter(event, origin.principal)
+        plan = self.flow.events[type(event)]
+        _check(plan.permission, event, origin.principal)
         if at is not None and (delay is not None or at.tzinfo is None):
             raise ValueError("send_later takes either `at`, with a time zone, or `delay`.")
         until = at if delay is None else self._clock.now() + delay
@@ -91,11 +93,6 @@ class MessageBus:
     def deliver(self, claimed: Claimed) -> bool:
         """Hand a claimed delivery to its recipient; see `Dispatcher.deliver`."""
         return self._dispatcher.deliver(claimed)
-
-    def _enter(self, event: Event[Any], principal: Principal) -> EventPlan:
-        plan = self.flow.events[type(event)]
-        _check(plan.permission, event, principal)
-        return plan
 
     def _envelope(self, origin: Origin) -> Envelope:
         id_ = origin.id or new_id()

@@ -42,22 +42,11 @@ class Handling:
     that the command's row was written when it was decided. `session` is the database session in use.
     """
 
-    __slots__ = (
-        "_closers",
-        "_effects",
-        "_flow",
-        "_token",
-        "answer",
-        "committed",
-        "completes",
-        "envelope",
-        "heard",
-        "message",
-        "others",
-        "plan",
-        "session",
-        "stored",
-    )
+    session: Any = None
+    answer: Any = None
+    committed = False
+    _effects = 0
+    _closers: tuple[Callable[[], None], ...] = ()
 
     def __init__(
         self,
@@ -78,11 +67,6 @@ class Handling:
         self.others = others
         self.completes = completes
         self.stored = stored
-        self.session: Any = None
-        self.committed = False
-        self.answer: Any = None
-        self._effects = 0
-        self._closers: list[Callable[[], None]] | None = None
 
     def __enter__(self) -> Handling:
         self._token = _CURRENT.set(self)
@@ -90,12 +74,12 @@ class Handling:
 
     def __exit__(self, *_: object) -> None:
         _CURRENT.reset(self._token)
-        for close in self._closers or ():
+        for close in self._closers:
             close()
 
     def at_end(self, close: Callable[[], None]) -> None:
         """Have something closed when the handling ends, whatever its end."""
-        self._closers = [*(self._closers or ()), close]
+        self._closers = (*self._closers, close)
 
     def effect_id(self) -> str:
         """Make the id of the next effect outside: the same when this delivery is tried again."""
@@ -104,7 +88,7 @@ class Handling:
 
     def caused(self, events: Sequence[tuple[Aggregate, Event[Any]]]) -> list[Record]:
         """Turn the events that aggregates recorded into records with their deliveries, after the projections ran."""
-        records = []
+        records: list[Record] = []
         for aggregate, event in events:
             plan = self._flow.events[type(event)]
             if type(event) not in self.plan.records:

@@ -43,14 +43,20 @@ class Bound:
     The providers are called for every message, so that an override takes effect at once.
     """
 
-    __slots__ = ("_collaborators", "function")
+    __slots__ = ("_by_name", "_in_order", "function")
 
     def __init__(self, function: Callable[..., Any], collaborators: Mapping[str, Callable[[], Any]]) -> None:
         self.function = function
-        self._collaborators = tuple(collaborators.items())
+        kinds = inspect.signature(function).parameters
+        by_name = [name for name in collaborators if kinds[name].kind is inspect.Parameter.KEYWORD_ONLY]
+        self._by_name = tuple((name, collaborators[name]) for name in by_name)
+        self._in_order = tuple(make for name, make in collaborators.items() if name not in by_name)
 
     def __call__(self, message: Message) -> Any:  # noqa: D102 - the class says it
-        return self.function(message, **{name: make() for name, make in self._collaborators})
+        in_order = [make() for make in self._in_order]
+        if not self._by_name:
+            return self.function(message, *in_order)
+        return self.function(message, *in_order, **{name: make() for name, make in self._by_name})
 
 
 class Signature(NamedTuple):
