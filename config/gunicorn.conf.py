@@ -51,7 +51,8 @@ def on_exit(_server: Any) -> None:
 def when_ready(_server: Any) -> None:
     """Say what to try next."""
     url = f"http://{_http.host}:{_http.port}"
-    print(f"""
+    print(
+        f"""
 Atomos serves on {url}. Try, in another terminal:
 
   curl -s {url}/allocation/batches --json '{{"reference": "batch-1", "sku": "CHAIR", "quantity": 10}}'
@@ -59,4 +60,6 @@ Atomos serves on {url}. Try, in another terminal:
   curl -s {url}/allocation/orders/order-1/allocations
 
 The whole API: {url}/openapi.json. Ctrl-C stops it.
-""", flush=True)
+""",
+        flush=True,
+    )

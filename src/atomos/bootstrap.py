@@ -16,7 +16,7 @@ from flask import Flask, Response
 from atomos.core.adapters import CORE, History, exposition, logs, pending, upgrade
 from atomos.core.api.app import install
 from atomos.core.container import Context, flaws, offers_of
-from atomos.core.service import MessageBus, Worker, WiringError
+from atomos.core.service import MessageBus, WiringError, Worker
 from atomos.core.service.diagnostics import Diagnosed
 from atomos.settings import Settings, load
 

@@ -184,4 +184,3 @@ def test_the_service_stops_gracefully_under_load(start_service: StartService) ->
     stopping.set()
     client.join(30)
     assert set(answers) == {201}
-

@@ -113,7 +113,9 @@ def test_an_order_without_an_allocated_line_is_not_found(stocked: FlaskClient) -
 
 
 def test_a_product_is_shown_with_its_batches(stocked: FlaskClient) -> None:
-    stocked.post("/allocation/batches", json={"reference": "later", "sku": "CHAIR", "quantity": 5, "eta": "2026-12-24"})
+    stocked.post(
+        "/allocation/batches", json={"reference": "later", "sku": "CHAIR", "quantity": 5, "eta": "2026-12-24"}
+    )
     order(stocked)
     assert stocked.get("/allocation/products/CHAIR").json == {
         "sku": "CHAIR",

@@ -38,7 +38,9 @@ def rows(atomos: Any) -> Rows:
     return rows
 
 
-def test_a_change_is_stored_with_its_event_its_command_and_what_it_caused(bus: MessageBus, rows: Rows) -> None:
+def test_a_change_is_stored_with_its_event_its_command_and_what_it_caused(
+    bus: MessageBus, rows: Rows
+) -> None:
     bus.emit(BatchReceivedFactory())
     bus.emit(OrderLineReceivedFactory())
     stored = rows("select kind, name from atomos_message order by recorded_at, name")
@@ -51,7 +53,9 @@ def test_a_change_is_stored_with_its_event_its_command_and_what_it_caused(bus: M
     ]
 
 
-def test_a_conversation_has_one_correlation_id_and_each_message_its_cause(bus: MessageBus, rows: Rows) -> None:
+def test_a_conversation_has_one_correlation_id_and_each_message_its_cause(
+    bus: MessageBus, rows: Rows
+) -> None:
     bus.emit(BatchReceivedFactory(), Origin(correlation_id=(conversation := new_id())))
     found = rows("select kind, id, causation_id, correlation_id from atomos_message order by kind")
     [(_, command_id, cause, _), (_, event_id, none, _)] = found
@@ -78,7 +82,9 @@ def test_a_repeat_is_told_what_the_first_was_told(bus: MessageBus, rows: Rows) -
     first = bus.emit(line, origin)
     again = bus.emit(line, origin)
     assert first == again == Created(value=LineAllocation(order_id="o1", sku="CHAIR", quantity=2, batch="b1"))
-    assert rows("select count(*) from atomos_message where kind = 'event' and causation_id is not null") == [(1,)]
+    assert rows("select count(*) from atomos_message where kind = 'event' and causation_id is not null") == [
+        (1,)
+    ]
 
 
 def test_a_repeat_is_answered_also_when_the_handler_would_refuse_it(bus: MessageBus) -> None:

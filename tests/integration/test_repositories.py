@@ -78,11 +78,15 @@ def _promise_at_once(atomos: Any, kind: type[Any]) -> int:
         return sum(line.quantity for line in session.get_one(Product, "CHAIR").batches[0].lines)
 
 
-@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.services)], indirect=True)
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.services)], indirect=True
+)
 def test_two_sessions_that_change_only_a_child_cannot_both_commit(atomos: Any) -> None:
     assert _promise_at_once(atomos, _WithoutLock) == WANTED
 
 
-@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.services)], indirect=True)
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.services)], indirect=True
+)
 def test_without_the_rule_sixteen_pieces_are_promised_of_ten(atomos: Any) -> None:
     assert _promise_at_once(atomos, _WithoutRule) == 2 * WANTED

@@ -59,6 +59,6 @@ def entrypoints_of(atomos: Atomos) -> tuple[Entrypoint, ...]:
 def not_found(what: str, name: str, known: Iterable[str]) -> UnusableInput:
     """Make the error for a name that is not known; it names the nearest, or all."""
     names = sorted(set(known))
-    near = get_close_matches(name, names, n=3)
+    near = get_close_matches(name, names, n=3, cutoff=0.75)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names) or 'none'}."
     return UnusableInput(f"There is no {what} {name!r}; {hint}")

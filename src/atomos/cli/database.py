@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
@@ -68,7 +70,8 @@ def revision(app: str | None, context: str, *, message: str, as_json: bool) -> N
         database = atomos.container.core.database()
         if missing := pending(database, atomos.histories):
             raise DatabaseVersion(f"The database lacks {', '.join(missing)}.")
-        path = revise(database, own[context], message)
+        with redirect_stdout(sys.stderr):  # Alembic says what it does, and the path alone is the output
+            path = revise(database, own[context], message)
     finally:
         atomos.close()
     shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

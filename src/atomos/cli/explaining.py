@@ -37,8 +37,8 @@ def explain(app: str | None, handler: str, *, as_json: bool) -> None:
     """Say all that is known of a handler.
 
     What it hears, what it is given and from where, what it records, who hears that, and which entrypoints
-    lead to it. HANDLER is a function (`warn_buyers`), a recipient (`allocation.warn_buyers`), or a message, by
-    wire name or class (`allocation.allocate`, `Allocate`); a message tells of everyone who hears it.
+    lead to it. HANDLER is a function (`warn_buyers`), a recipient (`allocation.warn_buyers`), or a message,
+    by wire name or class (`allocation.allocate`, `Allocate`); a message tells of everyone who hears it.
     """
     atomos = built(app)
     stories = [story_of(atomos, rows) for rows in _matching(atomos.bus.flow.routes, handler)]
@@ -99,7 +99,7 @@ def _given(atomos: Atomos, row: Route) -> Iterator[dict[str, str]]:
     for name, annotation in signature_of(row.target).collaborators.items():
         makes = offers[name].makes
         made = {"makes": makes.__name__} if makes else {}
-        yield {"name": name, "wants": _shown(annotation), "from": offers[name].where, **made}
+        yield {"name": name, "wants": _shown(annotation), "from": f"{row.context}.{name}", **made}
 
 
 def _consequences(flow: Graph, routes: JoinedRoutes, row: Route) -> Iterator[str]:

@@ -47,10 +47,10 @@ def emit(
 
     if id_ is not None and key is not None:
         raise click.UsageError("Give --id or --key, not both.")
+    origin = Origin(SYSTEM, _id(name, id_, key))
     atomos = built(app)
     log_as(atomos.settings)
     event = read_event(atomos.bus.flow.routes, name, content)
-    origin = Origin(SYSTEM, _id(name, id_, key))
     try:
         prepare(atomos)
         answer = atomos.bus.emit(event, origin)
@@ -77,7 +77,7 @@ def read_event(routes: JoinedRoutes, name: str, content: str) -> Event[Any]:
             )
         event: Event[Any] = msgspec.convert(given, cls)
     except msgspec.ValidationError as error:
-        raise UnusableInput(f"{name}: {error}; its fields are {_fields(cls)}.") from error
+        raise UnusableInput(f"{name}: {str(error).rstrip('.')}; its fields are {_fields(cls)}.") from error
     except msgspec.DecodeError as error:
         raise UnusableInput(f"{name}: the content is not JSON: {error}.") from error
     if unknown := list(_unknown(given, msgspec.to_builtins(event))):

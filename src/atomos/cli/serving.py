@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 GUNICORN = ("-m", "gunicorn", "wsgi:app", "-c", "config/gunicorn.conf.py")
 """The arguments that Python serves with, in the project's folder."""
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 _RELOADED = "WERKZEUG_RUN_MAIN"
 
 
@@ -78,13 +80,12 @@ def worker(app: str | None) -> None:
     atomos = built(app)
     log_as(atomos.settings)
     prepare(atomos)
-    stopping = threading.Event()
-    _on_signals(stopping.set)
-    working = atomos.worker()
-    working.start()
-    click.echo(f"Worker {working.id} delivers; SIGTERM or Ctrl-C stops it.")
-    stopping.wait()
-    atomos.close()
+    with _signals() as wait:
+        working = atomos.worker()
+        working.start()
+        click.echo(f"Worker {working.id} delivers; SIGTERM or Ctrl-C stops it.")
+        wait()
+        atomos.close()
     click.echo(f"Worker {working.id} has stopped.")
 
 
@@ -166,13 +167,22 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _on_signals(stop: Callable[[], None]) -> None:
-    signals = (signal.SIGTERM, signal.SIGINT)
+@contextmanager
+def _signals() -> Iterator[Callable[[], object]]:
+    """Give what waits for the first signal to end; a second one ends the process at once."""
 
     def handle(_number: int, _frame: object) -> None:
-        for each in signals:
+        for each in _ENDING:
             signal.signal(each, signal.SIG_DFL)
-        stop()
 
-    for each in signals:
-        signal.signal(each, handle)
+    # Sockets, because a thread that waits for a lock may not notice a signal: another thread may be given it.
+    told, teller = socket.socketpair()
+    teller.setblocking(False)
+    with told, teller:
+        signal.set_wakeup_fd(teller.fileno(), warn_on_full_buffer=False)
+        for each in _ENDING:
+            signal.signal(each, handle)
+        try:
+            yield lambda: told.recv(1)
+        finally:
+            signal.set_wakeup_fd(-1)

@@ -68,13 +68,15 @@ class MemoryUnitOfWork(UnitOfWork):
             stored = self.store.aggregates.get((type(each), each.identity))
             loaded = self._loaded.get(id(each))
             if (stored and stored.version) != (loaded and loaded[0]):
-                raise Conflict(f"{type(each).__name__} {each.identity} was changed by someone else meanwhile.")
+                raise Conflict(
+                    f"{type(each).__name__} {each.identity} was changed by someone else meanwhile."
+                )
 
     def _store(self, answer: Any, events: Sequence[tuple[Aggregate, Event[Any]]]) -> None:
         super()._store(answer, events)
         self._said = [event for _, event in events]
 
-    def _write(self, records: Sequence[Record], completes: Fence | None) -> None:
+    def _write(self, records: Sequence[Record], completes: Fence | None) -> None:  # noqa: ARG002 - the port has it
         self._pending = list(records)
 
     def _commit(self) -> None:

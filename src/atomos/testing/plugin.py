@@ -68,7 +68,9 @@ def migrate(make_atomos: Make) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory, migrate: Callable[[str], None]) -> SqliteTemplate:
+def sqlite_template(
+    tmp_path_factory: pytest.TempPathFactory, migrate: Callable[[str], None]
+) -> SqliteTemplate:
     """A migrated SQLite file."""
     return SqliteTemplate(tmp_path_factory.mktemp("template"), migrate)
 

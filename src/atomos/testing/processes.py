@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -75,10 +76,8 @@ class Service:
     def kill(self) -> None:
         """Kill all its processes at once (SIGKILL)."""
         if self._process is not None:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it is gone already
             self._process.wait(_STOP_SECONDS)
 
     def _is_ready(self) -> bool:

@@ -127,7 +127,9 @@ def test_cancelling_gives_the_stock_back() -> None:
     product.take_recorded()
     product.cancel("order")
     assert product.batches[0].available == 10
-    assert product.take_recorded() == (LineReleased(order_id="order", sku="CHAIR", quantity=4, batch="batch"),)
+    assert product.take_recorded() == (
+        LineReleased(order_id="order", sku="CHAIR", quantity=4, batch="batch"),
+    )
 
 
 def test_a_line_that_has_no_stock_cannot_be_cancelled() -> None:

@@ -30,7 +30,9 @@ VIEWS = (ALLOCATIONS,)
 def allocations_of(query: AllocationsOf, session: Session) -> tuple[AllocatedLine, ...]:
     """Say which batches will supply an order. Raises `NotAllocated` when none will."""
     view = ALLOCATIONS.c
-    statement = select(view.sku, view.quantity, view.batch).where(view.order_id == query.order_id).order_by(view.sku)
+    statement = (
+        select(view.sku, view.quantity, view.batch).where(view.order_id == query.order_id).order_by(view.sku)
+    )
     lines = tuple(AllocatedLine(**row._mapping) for row in session.execute(statement))
     if not lines:
         raise NotAllocated(query.order_id)
@@ -73,7 +75,9 @@ def hide_allocation(event: Deallocated | LineReleased, read_model: ReadModel) ->
 
 
 def _batches() -> Select[tuple[object, ...]]:
-    promised = select(func.coalesce(func.sum(LINES.c.quantity), 0)).where(LINES.c.batch == BATCHES.c.reference)
+    promised = select(func.coalesce(func.sum(LINES.c.quantity), 0)).where(
+        LINES.c.batch == BATCHES.c.reference
+    )
     available = (BATCHES.c.quantity - promised.scalar_subquery()).label("available")
     return select(BATCHES.c.reference, BATCHES.c.sku, BATCHES.c.eta, BATCHES.c.quantity, available)
 

@@ -18,7 +18,9 @@ class CreateBatch(BatchFields, Command[Created[BatchDetails] | BatchDetails], na
     """Take a batch into stock."""
 
 
-class ChangeBatchQuantity(BatchQuantityFields, Command[BatchDetails], name="allocation.change-batch-quantity"):
+class ChangeBatchQuantity(
+    BatchQuantityFields, Command[BatchDetails], name="allocation.change-batch-quantity"
+):
     """Correct how much of a batch there is; lines that no longer fit lose it."""
 
 

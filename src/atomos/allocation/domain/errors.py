@@ -23,7 +23,11 @@ class NotAllocated(NotFound):
     """The order line has no stock promised to it."""
 
     def __init__(self, order_id: str, sku: str | None = None) -> None:
-        line = f"Order {order_id} has no allocated line" if sku is None else f"Order {order_id} has no allocated {sku}"
+        line = (
+            f"Order {order_id} has no allocated line"
+            if sku is None
+            else f"Order {order_id} has no allocated {sku}"
+        )
         super().__init__(f"{line}.")
 
 
@@ -38,4 +42,6 @@ class LineDiffers(Contradiction):
     """The order line was allocated before, with another quantity."""
 
     def __init__(self, order_id: str, sku: str, allocated: int) -> None:
-        super().__init__(f"Order {order_id} has {allocated} of {sku} allocated; cancel that line to change it.")
+        super().__init__(
+            f"Order {order_id} has {allocated} of {sku} allocated; cancel that line to change it."
+        )

@@ -65,11 +65,15 @@ class PlacedLine(LineFields):
     batch: Reference
 
 
-class BatchReceived(BatchFields, Event[Created[BatchDetails] | BatchDetails], name="allocation.batch-received"):
+class BatchReceived(
+    BatchFields, Event[Created[BatchDetails] | BatchDetails], name="allocation.batch-received"
+):
     """Stock arrived, or was announced."""
 
 
-class BatchQuantityReported(BatchQuantityFields, Event[BatchDetails], name="allocation.batch-quantity-reported"):
+class BatchQuantityReported(
+    BatchQuantityFields, Event[BatchDetails], name="allocation.batch-quantity-reported"
+):
     """Somebody counted a batch."""
 
 

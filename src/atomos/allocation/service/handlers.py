@@ -71,7 +71,9 @@ def reallocate(event: Deallocated) -> Allocate:
     return Allocate(order_id=event.order_id, sku=event.sku, quantity=event.quantity)
 
 
-def warn_buyers(event: WentOutOfStock, notifications: Notifications, buyers: Buyers, envelope: Envelope) -> None:
+def warn_buyers(
+    event: WentOutOfStock, notifications: Notifications, buyers: Buyers, envelope: Envelope
+) -> None:
     """Ask the buyers to restock."""
     notifications.send(
         to=buyers.address,

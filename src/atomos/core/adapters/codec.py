@@ -39,7 +39,9 @@ class Codec:
     def encode_answer(self, answer: Any) -> str:
         """Write an answer; what is new is told from what was there before."""
         created = isinstance(answer, Created)
-        return self._encoder.encode({"created": created, "value": answer.value if created else answer}).decode()
+        return self._encoder.encode(
+            {"created": created, "value": answer.value if created else answer}
+        ).decode()
 
     def decode_answer(self, message: type[Message], stored: str) -> Any:
         """Read the answer that the sender of such a message was told."""

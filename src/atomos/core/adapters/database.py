@@ -102,7 +102,7 @@ class Sessions:
 
 
 class Turns:
-    """A first-come queue in front of SQLite's one write lock, whose own order is unfair. For the threads of a process.
+    """A first-come queue, for the threads of a process, in front of SQLite's one write lock, whose order is unfair.
 
     Waiting for longer than `patience` seconds raises `Conflict`.
     """
@@ -120,7 +120,9 @@ class Turns:
                 self._holder = me
                 return
             if self._holder == me:
-                raise NotOpen("This thread is writing already; a second transaction would wait for the first.")
+                raise NotOpen(
+                    "This thread is writing already; a second transaction would wait for the first."
+                )
             gate = threading.Lock()
             gate.acquire()
             self._waiting.append(gate)
@@ -147,10 +149,13 @@ def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
     except Exception as error:
-        raise UnusableDatabase("database.url is no URL; expected sqlite:///a/file or postgresql://host/name.") from error
+        said = "database.url is no URL; expected sqlite:///a/file or postgresql://host/name."
+        raise UnusableDatabase(said) from error
     backend = parsed.get_backend_name()
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise UnusableDatabase("SQLite needs a file, such as sqlite:///var/atomos.db: memory is not shared or kept.")
+        raise UnusableDatabase(
+            "SQLite needs a file, such as sqlite:///var/atomos.db: memory is not shared or kept."
+        )
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite":

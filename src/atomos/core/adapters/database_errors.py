@@ -43,7 +43,11 @@ def _postgresql(error: psycopg.Error, place: str) -> AtomosError | None:
     state = error.sqlstate or ""
     if state == _UNIQUE:
         constraint = error.diag.constraint_name
-        return Repeated(place) if constraint == _LOG_KEY else Conflict(f"{place}: {constraint}: someone was first.")
+        return (
+            Repeated(place)
+            if constraint == _LOG_KEY
+            else Conflict(f"{place}: {constraint}: someone was first.")
+        )
     if state in _CONFLICTS:
         return Conflict(f"{place}: {_CONFLICTS[state]}.")
     if state == _READ_ONLY:
@@ -57,7 +61,9 @@ def _sqlite(error: sqlite3.Error, place: str) -> AtomosError | None:
     said = str(error)
     name = getattr(error, "sqlite_errorname", "")
     if name in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"):
-        return Repeated(place) if _SQLITE_LOG_KEY in said else Conflict(f"{place}: {said}: someone was first.")
+        return (
+            Repeated(place) if _SQLITE_LOG_KEY in said else Conflict(f"{place}: {said}: someone was first.")
+        )
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return Conflict(f"{place}: the database was busy for too long.")
     if name.startswith("SQLITE_READONLY"):

@@ -13,7 +13,7 @@ QUIET = ("alembic", "httpcore2", "httpx2", "sqlalchemy")
 """Libraries that are heard from `warning` on; `database.echo` shows statements all the same."""
 
 FROM_LIBRARIES = "library.logged"
-"""The `action` of what the standard library's loggers say; the sentence is in `message`."""
+"""The `action`, in JSON, of what the standard library's loggers say; the sentence is in `message`."""
 
 
 def configure(level: str = "info", format: Literal["console", "json"] = "console") -> None:  # noqa: A002
@@ -27,7 +27,7 @@ def configure(level: str = "info", format: Literal["console", "json"] = "console
         processors=[
             structlog.stdlib.filter_by_level,
             *_SHARED,
-            structlog.processors.EventRenamer("action"),
+            _AS_ACTION,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -41,9 +41,13 @@ def configure(level: str = "info", format: Literal["console", "json"] = "console
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+    # SQLAlchemy gives its logger a handler of its own where there is none, and each statement would be said twice.
+    statements = logging.getLogger("sqlalchemy.engine.Engine")
+    statements.handlers[:] = [logging.NullHandler()]
 
 
 _OWN = "atomos"
+_AS_ACTION = structlog.processors.EventRenamer("action")
 
 _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -55,7 +59,8 @@ _SHARED: tuple[Processor, ...] = (
 
 
 def _from_library(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    return {**event, "action": FROM_LIBRARIES, "message": event.pop("event")}
+    event["message"], event["action"] = event.pop("event"), FROM_LIBRARIES
+    return event
 
 
 class _StandardError:
@@ -73,7 +78,7 @@ def _handler(form: str) -> logging.Handler:
     handler.name = _OWN
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*_SHARED, _from_library],
+            foreign_pre_chain=[*_SHARED, _from_library if form == "json" else _AS_ACTION],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(form)],
         )
     )

@@ -59,7 +59,9 @@ class SqlMessageLog(MessageLog):
         messages = [self._message(record) for record in records if not record.stored]
         deliveries = [row for record in records for row in _deliveries(record)]
         if not log.write(connection, messages, deliveries, completes, None):
-            raise LeaseLost(f"{completes.recipient if completes else ''} does not hold its delivery any more.")
+            raise LeaseLost(
+                f"{completes.recipient if completes else ''} does not hold its delivery any more."
+            )
         for record in records:
             if record.stored:
                 log.answer(connection, record.envelope.id, self._codec.encode_answer(record.answer))

@@ -16,7 +16,7 @@ def exposition(registry: CollectorRegistry) -> tuple[bytes, str]:
     """Give all metrics as Prometheus reads them, and the content type; of all processes of this service."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 

@@ -43,7 +43,9 @@ class SqlUnitOfWork(UnitOfWork):
 
     def _changed(self) -> bool:
         session = self.session
-        return bool(session.new or session.deleted or any(session.is_modified(each) for each in session.dirty))
+        return bool(
+            session.new or session.deleted or any(session.is_modified(each) for each in session.dirty)
+        )
 
     def _is_new(self, aggregate: Aggregate) -> bool:
         return not inspect(aggregate).persistent

@@ -97,7 +97,9 @@ class MessageBus:
     def _envelope(self, origin: Origin) -> Envelope:
         id_ = origin.id or new_id()
         correlation = origin.correlation_id or id_
-        return Envelope(id_, correlation, None, self._clock.now(), None, origin.principal.name, origin.traceparent)
+        return Envelope(
+            id_, correlation, None, self._clock.now(), None, origin.principal.name, origin.traceparent
+        )
 
     def _once(self, event: Event[Any], envelope: Envelope, carry_out: Callable[[], Any]) -> Any:
         if recalled := self._log.recall(envelope.id, event):
@@ -143,4 +145,6 @@ def _check(permission: str | None, message: object, principal: Principal) -> Non
     if (handling := current_handling()) is not None:
         raise InsideHandling(f"{handling.plan.name} ({handling.plan.place}) used the bus.")
     if permission is not None and not principal.may(permission):
-        raise NotPermitted(f"{type(message).__name__} requires {permission}, which {principal.name} does not have.")
+        raise NotPermitted(
+            f"{type(message).__name__} requires {permission}, which {principal.name} does not have."
+        )

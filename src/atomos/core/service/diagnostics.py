@@ -315,6 +315,12 @@ REGISTRY: dict[str, Diagnostic] = {
             "A delivery is addressed to a name that no route declares.",
             "Keep the old name with `named(...)`, or discard the delivery.",
         ),
+        (
+            "ATM048",
+            "A handler made an invalid value",
+            "A message or an answer that the handler made breaks the constraints in its annotations.",
+            "Correct the handler; its own message was valid.",
+        ),
         # Running it.
         (
             "ATM050",

@@ -57,7 +57,9 @@ class Dispatcher:
         trigger = self._flow.trigger(claimed.fence.recipient)
         commands = trigger.decide(event)
         if len(commands) == 1:
-            self._executor.obey(commands[0], caused_by(claimed.envelope, trigger.name, 0), completes=claimed.fence)
+            self._executor.obey(
+                commands[0], caused_by(claimed.envelope, trigger.name, 0), completes=claimed.fence
+            )
         elif commands:
             # Recorded once, whole: a trigger that is asked again may have changed its mind.
             decided = [(trigger.name, position, command) for position, command in enumerate(commands)]
@@ -66,7 +68,9 @@ class Dispatcher:
 
     def _obey(self, claimed: Claimed, command: Any) -> bool:
         if not isinstance(command, Command):
-            raise NoRoute(f"{claimed.fence.recipient} was sent {type(command).__name__}, which is no command.")
+            raise NoRoute(
+                f"{claimed.fence.recipient} was sent {type(command).__name__}, which is no command."
+            )
         self._executor.obey(command, claimed.envelope, completes=claimed.fence, stored=True)
         return True
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from uuid_utils import uuid7
 
 
-
 class Principal(NamedTuple):
     """Who asked: a name, and the permissions granted; None grants every permission."""
 

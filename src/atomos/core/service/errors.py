@@ -114,6 +114,12 @@ class NoRecipient(Diagnosed):
     code = "ATM047"
 
 
+class MadeInvalid(Diagnosed):
+    """A handler made a message or an answer that breaks its constraints."""
+
+    code = "ATM048"
+
+
 class Repeated(Diagnosed):
     """The message's id is in the log already: a repeat, which the bus answers with what the first one was told."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import perf_counter, sleep
-from typing import Any
+from typing import Any, NoReturn
 
-from ..domain.errors import DomainError
+from ..domain.errors import DomainError, InvalidMessage
 from ..domain.messages import Command, Message
 from .delivery import Fence, MessageLog, Record
 from .envelope import Envelope
-from .errors import AnswerDiffers, Conflict, NotCommitted
+from .errors import AnswerDiffers, Conflict, MadeInvalid, NotCommitted
 from .handling import Handling, Heard
 from .plans import Flow, HandlerPlan
 from .retry import ConflictRetry
@@ -30,7 +30,7 @@ class Executor:
         try:
             with Handling(self._flow, plan, envelope, message):
                 answer = plan.call(message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again, in our words
             explained = self._explained(error, plan)
             plan.meter.handled(_outcome(explained), perf_counter() - started)
             raise explained from (error if explained is not error else error.__cause__)
@@ -61,8 +61,8 @@ class Executor:
                 ) as handling:
                     answer = plan.call(command)
                 if answer is not handling.answer or not handling.committed:
-                    raise _breach(plan, handling, answer)
-            except Exception as error:
+                    _refuse(plan, handling, answer)
+            except Exception as error:  # noqa: BLE001 - raised again, in our words
                 explained = self._explained(error, plan)
                 plan.meter.handled(_outcome(explained), perf_counter() - started)
                 if not isinstance(explained, Conflict) or self._retry.is_over(tries, perf_counter() - first):
@@ -75,13 +75,16 @@ class Executor:
             started = perf_counter()
 
     def _explained(self, error: Exception, plan: HandlerPlan) -> Exception:
+        if isinstance(error, InvalidMessage):
+            # The sender's message was valid: what a handler makes of it is not the sender's mistake.
+            return MadeInvalid(f"{plan.place}: {error}")
         return self._log.explain(error, plan.place) or error
 
 
-def _breach(plan: HandlerPlan, handling: Handling, answer: Any) -> Exception:
+def _refuse(plan: HandlerPlan, handling: Handling, answer: Any) -> NoReturn:
     if not handling.committed:
-        return NotCommitted(f"{plan.place} returned without a commit.")
-    return AnswerDiffers(f"{plan.place} committed {handling.answer!r} and returned {answer!r}.")
+        raise NotCommitted(f"{plan.place} returned without a commit.")
+    raise AnswerDiffers(f"{plan.place} committed {handling.answer!r} and returned {answer!r}.")
 
 
 def _outcome(error: Exception) -> str:

@@ -12,13 +12,13 @@ from ..domain.errors import AtomosError, DomainError
 from .bus import MessageBus
 from .delivery import Claimed, Deliveries, Failure, Rows, Status
 from .errors import LeaseLost, Unreadable
-from .in_hand import Held, Run
+from .in_hand import Ended, Held, Run
 from .pace import Unread
 from .retry import Backoff
 
 _LOG = structlog.get_logger("atomos.worker")
 
-_FLUSH_SECONDS = 0.25
+_GATHER_SECONDS = 0.25
 _AGAIN_SECONDS = 0.2
 _LONGEST_ERROR = 1000
 
@@ -49,14 +49,12 @@ class Handover:
 
         The first that fails is the last: the rest of its key leaves the lease with it.
         """
-        done: list[Claimed] = []
-        ended, flushed = 0, time.monotonic()
+        ended, written = 0, time.monotonic()
         for claimed in run:
             if not held.may_begin:
                 break
             try:
-                if not self._hand_over(claimed):
-                    done.append(claimed)
+                completed = self._hand_over(claimed)
             except LeaseLost:
                 held.abandon()
                 _LOG.warning("delivery.fenced", **_ids(claimed))
@@ -66,14 +64,23 @@ class Handover:
                 _LOG.warning("delivery.unreadable", error=str(error), **_ids(claimed))
                 break
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is this delivery's
-                self._complete(held, done)
+                self.write_down(held)
                 return ended + self._fail(held, claimed, run, error)
             ended += 1
-            if time.monotonic() - flushed > _FLUSH_SECONDS:
-                self._complete(held, done)
-                done, flushed = [], time.monotonic()
-        self._complete(held, done, run)
+            held.end(done=() if completed else (claimed,))
+            if time.monotonic() - written > _GATHER_SECONDS:
+                self.write_down(held)
+                written = time.monotonic()
+        held.end(leaving=run)
         return ended
+
+    def write_down(self, held: Held) -> None:
+        """Complete what ended, and let it leave the lease: one thread for all, and in few statements."""
+        while ended := held.take_turn():
+            try:
+                self._complete(held, ended)
+            finally:
+                held.end_turn()
 
     def free(self, held: Held, rows: Sequence[Claimed]) -> None:
         """Give rows back that were not begun; others may claim them at once."""
@@ -84,16 +91,16 @@ class Handover:
             raise WorkerLost
         return self._bus.deliver(claimed)
 
-    def _complete(self, held: Held, done: Sequence[Claimed], leaving: Run = ()) -> None:
-        if not done:
-            if leaving:
-                self.free(held, leaving)
+    def _complete(self, held: Held, ended: Ended) -> None:
+        if not ended.done:
+            self.free(held, ended.leaving)
             return
-        fences = [each.fence for each in done]
-        kept = self._settle(held, [*done, *leaving], lambda left: self._deliveries.complete(fences, left))
-        if kept is not None and kept < len(done):
+        fences = [each.fence for each in ended.done]
+        rows = [*ended.done, *ended.leaving]
+        kept = self._settle(held, rows, lambda left: self._deliveries.complete(fences, left))
+        if kept is not None and kept < len(fences):
             held.abandon()
-            _LOG.warning("delivery.fenced", recipient=held.batch.recipient, count=len(done) - kept)
+            _LOG.warning("delivery.fenced", recipient=held.batch.recipient, count=len(fences) - kept)
 
     def _fail(self, held: Held, claimed: Claimed, run: Run, error: BaseException) -> int:
         failure = self._judge(claimed, error)
@@ -101,7 +108,8 @@ class Handover:
         if not noted:
             held.abandon()
         action = f"delivery.{failure.status.value}" if noted else "delivery.fenced"
-        _LOG.warning(action, error=failure.error, pause=failure.pause, exc_info=error, **_ids(claimed))
+        shown = None if isinstance(error, AtomosError) else error
+        _LOG.warning(action, error=failure.error, pause=failure.pause, exc_info=shown, **_ids(claimed))
         return int(bool(noted))
 
     def _judge(self, claimed: Claimed, error: BaseException) -> Failure:

@@ -7,11 +7,19 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import NamedTuple
 
 from .delivery import Batch, Claimed, Rows
 
 Run = tuple[Claimed, ...]
 """Rows of one key, to be carried out one after the other; a row without a key is a run of its own."""
+
+
+class Ended(NamedTuple):
+    """Rows that ended since they were last written down: `done` are to be completed, `leaving` only leave."""
+
+    done: list[Claimed]
+    leaving: list[Claimed]
 
 
 class Held:
@@ -27,6 +35,9 @@ class Held:
         self._lost = False
         self._left = {each.fence.seq: each.ordering_key for each in batch.claimed}
         self._lock = threading.Lock()
+        self._ended = Ended([], [])
+        self._is_being_written = False
+        self._noting = threading.Lock()
 
     @property
     def may_begin(self) -> bool:
@@ -45,6 +56,29 @@ class Held:
         for each in self.batch.claimed:
             runs[each.ordering_key if each.ordering_key is not None else each.fence.seq].append(each)
         return [tuple(run) for run in runs.values()]
+
+    def end(self, *, done: Iterable[Claimed] = (), leaving: Iterable[Claimed] = ()) -> None:
+        """Note rows that ended, to be written down with the next turn."""
+        with self._noting:
+            self._ended.done.extend(done)
+            self._ended.leaving.extend(leaving)
+
+    def take_turn(self) -> Ended | None:
+        """Take what ended, to write it down; None when there is nothing, or another thread is writing.
+
+        That thread will see to what ends meanwhile: it takes another turn after `end_turn`.
+        """
+        with self._noting:
+            if self._is_being_written or not any(self._ended):
+                return None
+            self._is_being_written = True
+            taken, self._ended = self._ended, Ended([], [])
+            return taken
+
+    def end_turn(self) -> None:
+        """Let another turn be taken."""
+        with self._noting:
+            self._is_being_written = False
 
     @contextmanager
     def leaving(self, rows: Iterable[Claimed]) -> Iterator[Rows]:

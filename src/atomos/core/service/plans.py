@@ -16,7 +16,6 @@ from .injection import Bound, Offers, classes_in, members, place_of, signature_o
 from .ports import HandlingMeter, Meter
 from .routes import JoinedRoutes, Route
 
-
 P = TypeVar("P")
 
 
@@ -53,7 +52,9 @@ class EventPlan(NamedTuple):
     reactions: tuple[Route, ...]
     listeners: tuple[Route, ...]
 
-    def deliveries(self, event: Event[Any], key: str | None, until: datetime | None = None) -> tuple[Delivery, ...]:
+    def deliveries(
+        self, event: Event[Any], key: str | None, until: datetime | None = None
+    ) -> tuple[Delivery, ...]:
         """Address a recorded event to everyone who must hear of it."""
         return _address(self.listeners, event, key, until)
 
@@ -137,7 +138,11 @@ class _Planner:
         commands = [command for row in triggers for command in commands_of(row)]
         answer = members(answer_of(message))
         answers = answer != members(None)
-        giving = [command for command in commands if members(answer_of(command)) == answer] if answers else commands
+        giving = (
+            [command for command in commands if members(answer_of(command)) == answer]
+            if answers
+            else commands
+        )
         return EventPlan(
             permission=self._routes.requires.get(message) or None,
             triggers=tuple(self.trigger(row) for row in triggers),
@@ -167,7 +172,9 @@ def shared_fields(event: type[Message], command: type[Message]) -> tuple[str, ..
     return tuple(field.name for field in fields(command) if field.name in known)
 
 
-def _from_fields(event: type[Message], command: type[Any]) -> Callable[[Event[Any]], tuple[Command[Any], ...]]:
+def _from_fields(
+    event: type[Message], command: type[Any]
+) -> Callable[[Event[Any]], tuple[Command[Any], ...]]:
     names = shared_fields(event, command)
     return lambda event: (command(**{name: getattr(event, name) for name in names}),)
 

@@ -40,7 +40,7 @@ class Repository(ABC, Generic[T]):
         """Take in a new aggregate. Its identity must be new: otherwise the commit raises `Conflict`."""
 
 
-class Outside(ABC):
+class Outside(ABC):  # noqa: B024 - a mark, and not a promise
     """A port whose effect no rollback takes back. The boot check refuses it wherever a repeat would repeat it."""
 
 

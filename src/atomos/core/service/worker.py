@@ -26,6 +26,7 @@ from .threads import Crew, Heartbeat, Task
 _LOG = structlog.get_logger("atomos.worker")
 
 _LONGEST_PAUSE = 2.0
+_GATHER_SECONDS = 0.05
 
 
 class WorkerSettings(NamedTuple):
@@ -160,7 +161,9 @@ class Worker:
         recipient = held.batch.recipient
         started = monotonic()
         try:
-            self._handover(self._settings.lease).carry_out(held, run)
+            handover = self._handover(self._settings.lease)
+            handover.carry_out(held, run)
+            handover.write_down(held)
         finally:
             self._pace.worked(recipient, monotonic() - started, len(run))
             self._in_hand.end(held, run)
@@ -172,16 +175,25 @@ class Worker:
             self._deliveries.tidy(waiting.recipient)
         ended = 0
         while held := self._claim(waiting.recipient, MOST_A_CLAIM):
-            runs = held.runs()
             try:
-                ended += sum(handover.carry_out(held, run) for run in runs)
+                ended += self._carry_out_in_turn(held, handover)
+                handover.write_down(held)
             except BaseException:
                 with suppress(Exception):
+                    handover.write_down(held)
                     handover.free(held, held.batch.claimed)
                 raise
             finally:
-                for run in runs:
-                    self._in_hand.end(held, run)
+                self._in_hand.end(held, held.batch.claimed)
+        return ended
+
+    def _carry_out_in_turn(self, held: Held, handover: Handover) -> int:
+        ended, written = 0, monotonic()
+        for run in held.runs():
+            ended += handover.carry_out(held, run)
+            if monotonic() - written > _GATHER_SECONDS:
+                handover.write_down(held)
+                written = monotonic()
         return ended
 
     def _free(self, not_begun: list[Task]) -> None:

@@ -1,7 +1,6 @@
 """What every adapter of the `Notifications` port must do."""
 
 # A suite is made of assertions.
-# ruff: noqa: S101
 
 from __future__ import annotations
 

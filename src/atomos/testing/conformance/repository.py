@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -56,7 +57,9 @@ class RepositorySuite:
         obey(lambda uow: found.append(repository_of(uow).get("a")))
         assert found[0].identity == "a"
 
-    def test_what_is_not_there_is_none_to_find_and_an_error_to_get(self, obey: Any, repository_of: Any) -> None:
+    def test_what_is_not_there_is_none_to_find_and_an_error_to_get(
+        self, obey: Any, repository_of: Any
+    ) -> None:
         obey(lambda uow: _assert(repository_of(uow).find("nothing") is None))
         with pytest.raises(Repository.missing):
             obey(lambda uow: repository_of(uow).get("nothing"))
@@ -167,10 +170,9 @@ def _together(new_uow: Callable[[], Any], work: Callable[[Any], object]) -> int:
 
 
 def _meet(barrier: threading.Barrier) -> None:
-    try:
+    # Where the other waits for our lock, as it should, we go on alone.
+    with suppress(threading.BrokenBarrierError):
         barrier.wait(_TOGETHER_SECONDS)
-    except threading.BrokenBarrierError:
-        pass  # the other waits for our lock, as it should
 
 
 def _assert(holds: bool) -> None:

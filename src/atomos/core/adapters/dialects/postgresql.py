@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache
+from functools import lru_cache
+from itertools import chain
 from typing import Any, cast
 
 import psycopg
@@ -17,6 +18,9 @@ from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now
 
 # The database's clock only. `now()` would be the transaction's start, and shorten leases.
 _NOW = "coalesce(%(now)s::timestamptz, statement_timestamp())"
+
+# PostgreSQL takes 65,535 parameters a statement at the most.
+_ROWS_A_STATEMENT = 1000
 
 _MESSAGE = f"({', '.join(['%s'] * len(MessageRow._fields))})"
 _DELIVERY = f"({', '.join(['%s'] * len(DeliveryRow._fields))})"
@@ -140,15 +144,14 @@ class PostgresLog(LogDialect):
         completes: Fence | None,
         now: Now,
     ) -> bool:
-        """Insert messages and deliveries, and complete a delivery, in one statement."""
-        if not messages and completes is None:
-            return True
-        statement = _write_statement(len(messages), len(deliveries), completes is not None)
-        values: list[Any] = [*completes_values(completes, now)]
-        for row in (*messages, *deliveries):
-            values.extend(row)
-        found = _run(connection, statement, values).fetchone()
-        return completes is None or (found is not None and found[0] == 1)
+        """Insert messages and deliveries, and complete a delivery: in one statement, where they are not many."""
+        rows = max(len(messages), len(deliveries), completes is not None)
+        for start in range(0, rows, _ROWS_A_STATEMENT):
+            part = slice(start, start + _ROWS_A_STATEMENT)
+            fence = completes if start == 0 else None
+            if not _write(connection, messages[part], deliveries[part], fence, now):
+                return False
+        return True
 
     def lock_keys(self, connection: Connection, keys: Sequence[str]) -> None:
         """Take transaction-level advisory locks."""
@@ -246,7 +249,20 @@ def completes_values(completes: Fence | None, now: Now) -> tuple[Any, ...]:
     return () if completes is None else (now, completes.lease, completes.recipient, completes.seq)
 
 
-@cache
+def _write(
+    connection: Connection,
+    messages: Sequence[MessageRow],
+    deliveries: Sequence[DeliveryRow],
+    completes: Fence | None,
+    now: Now,
+) -> bool:
+    statement = _write_statement(len(messages), len(deliveries), completes is not None)
+    values = [*completes_values(completes, now), *chain.from_iterable((*messages, *deliveries))]
+    found = _run(connection, statement, values).fetchone()
+    return completes is None or (found is not None and found[0] == 1)
+
+
+@lru_cache(maxsize=256)
 def _write_statement(messages: int, deliveries: int, fenced: bool) -> str:
     columns = ", ".join(MessageRow._fields), ", ".join(DeliveryRow._fields)
     parts = [_FENCED] if fenced else []

@@ -61,7 +61,11 @@ def upgrade(database: Database, histories: Sequence[History]) -> list[str]:
 def pending(database: Database, histories: Sequence[History]) -> list[str]:
     """Name the versions that the database lacks. Raises `DatabaseVersion` when it is newer than this build."""
     with database.look() as connection:
-        return [f"{history.name} {revision}" for history in histories for revision in _missing(connection, history)]
+        return [
+            f"{history.name} {revision}"
+            for history in histories
+            for revision in _missing(connection, history)
+        ]
 
 
 def revise(database: Database, history: History, message: str) -> Path:
