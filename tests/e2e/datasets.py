@@ -104,5 +104,5 @@ def _written(
 
 def _rows(path: Path) -> list[dict[str, str]]:
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8", newline="") as file:  # type: ignore[operator]
+    with opener(path, "rt", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))

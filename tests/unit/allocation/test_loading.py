@@ -22,6 +22,7 @@ from werkzeug.serving import make_server
 from atomos.allocation.api import loading
 from atomos.allocation.api.commands import commands
 from atomos.allocation.api.rows import BATCHES, LINES, Row, UnusableFile, read_rows
+from atomos.allocation.api.rows import Request as RowRequest
 from atomos.core.domain import AtomosError
 
 BATCH_HEADER = "reference,sku,quantity,eta"
@@ -202,7 +203,7 @@ def test_whatever_a_file_holds_each_row_is_sent_or_says_why(
 
 
 def row(sku: str, line: int) -> Row:
-    request = loading.Request("/", {}, f"{sku}-{line}", sku)
+    request = RowRequest("/", {}, f"{sku}-{line}", sku)
     return Row("lines.csv", line, (), request)
 
 
@@ -242,7 +243,7 @@ def test_the_first_error_ends_all_lanes() -> None:
 
 @pytest.fixture
 def service(httpserver: HTTPServer) -> HTTPServer:
-    page = {"items": [], "cursor": None}
+    page: dict[str, Any] = {"items": [], "cursor": None}
     httpserver.expect_request("/allocation/batches", method="GET").respond_with_json(page)
     return httpserver
 
