@@ -10,10 +10,10 @@ class AtomosError(Exception):
     """Something that Atomos, or a context built on it, could not do.
 
     The docstring of a subclass is its default message. A subclass may take values and write its own sentence.
-    `code` is the stable code of its diagnostic, or None where the class itself says enough.
+    `code` is the stable code of its diagnostic, empty where the class itself says enough.
     """
 
-    code: str | None = None
+    code: str = ""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or _first_line(type(self)))

@@ -376,8 +376,6 @@ class WiringError(AtomosError):
 class Diagnosed(AtomosError):
     """An error of one diagnostic: says what was wrong, and adds the remedy of the registry."""
 
-    code: str = ""
-
     def __init__(self, detail: str | None = None) -> None:
         entry = REGISTRY[self.code]
         super().__init__(f"{self.code}: {detail or entry.cause} {entry.remedy}")
