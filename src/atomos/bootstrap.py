@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, cast
 
 from dependency_injector import containers
+from dependency_injector.errors import Error as InjectionError
 from flask import Flask, Response
 
 from atomos.core.adapters import CORE, History, exposition, logs, pending, upgrade
 from atomos.core.api.app import install
 from atomos.core.container import Context, flaws, offers_of
-from atomos.core.service import MessageBus, WiringError, Worker
+from atomos.core.service import Finding, JoinedRoutes, MessageBus, Offers, WiringError, Worker
+from atomos.core.service.checks import check
 from atomos.core.service.diagnostics import Diagnosed
 from atomos.settings import Settings, load
 
@@ -40,12 +43,13 @@ class Atomos:
         self.container.config.from_dict(_config(settings))
         self._workers: list[Worker] = []
         parts = {"core": self.container.core(), **{c.name: self._part(c.name) for c in self.contexts}}
-        if found := flaws(parts):
-            raise WiringError(found)
+        offers = {context.name: offers_of(parts[context.name]) for context in self.contexts}
         core = self.container.core
+        if found := [*flaws(parts), *_mistakes(core.routes, offers), *self._mistaken_views()]:
+            raise WiringError(found)
         self.bus = MessageBus(
             routes=core.routes(),
-            offers={context.name: offers_of(parts[context.name]) for context in self.contexts},
+            offers=offers,
             log=core.message_log(),
             clock=core.clock(),
             meter=core.meter(),
@@ -106,6 +110,11 @@ class Atomos:
             raise NoApplication(f"{type(self.container).__name__} has no container for its context {name}.")
         return part()  # type: ignore[no-any-return]
 
+    def _mistaken_views(self) -> list[Finding]:
+        return [
+            f for context in self.contexts for blueprint in context.blueprints for f in blueprint.findings()
+        ]
+
     def _metrics(self) -> Response:
         text, content_type = exposition(self.container.core.metrics())
         return Response(text, content_type=content_type)
@@ -155,11 +164,18 @@ def find_container(app: str | None = None) -> type[containers.DeclarativeContain
     module, _, attribute = name.partition(":")
     try:
         container = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise NoApplication(f"{name!r} cannot be imported: {error}.") from error
     if not (isinstance(container, type) and issubclass(container, containers.DeclarativeContainer)):
         raise NoApplication(f"{name!r} is {container!r}, which is no declarative container.")
     return container
+
+
+def _mistakes(routes: Callable[[], JoinedRoutes], offers: Mapping[str, Offers]) -> list[Finding]:
+    # Without routes the container is flawed, which is in the report already.
+    with suppress(InjectionError):
+        return check(routes(), offers)
+    return []
 
 
 def _instance(container: type[containers.DeclarativeContainer]) -> Any:

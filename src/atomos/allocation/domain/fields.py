@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from atomos.core.domain import AtLeast, Length
+from atomos.core.domain import AtLeast, AtMost, Length
 
 Sku = Annotated[str, Length(1, 100)]
 """A stock-keeping unit: what a product is ordered by."""
@@ -13,5 +13,5 @@ Reference = Annotated[str, Length(1, 100)]
 OrderId = Annotated[str, Length(1, 100)]
 """What an order is known by."""
 
-Quantity = Annotated[int, AtLeast(1)]
-"""Pieces; at least one."""
+Quantity = Annotated[int, AtLeast(1), AtMost(2_147_483_647)]
+"""Pieces: at least one, and no more than a column of 32 bits holds."""
