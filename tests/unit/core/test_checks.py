@@ -412,7 +412,7 @@ MISTAKES = {
         asking(answers_text), "ATM005", answers_text, ("returns str", "StockOf declares int")
     ),
     "a handler does not say its answer": Mistake(
-        asking(answers_bare), "ATM005", answers_bare, ("what it does not say", "declares int")
+        asking(answers_bare), "ATM005", answers_bare, ("does not say what it returns; StockOf declares int",)
     ),
     "a handler is asynchronous": Mistake(
         reacting(reacts_later), "ATM006", reacts_later, ("async def", "plain function")
@@ -629,7 +629,7 @@ MISTAKES = {
         {"ignored": {**WHOLE["ignored"], Reserve: "so"}}, "ATM029", Reserve, ("`ignored`", "no Event")
     ),
     "a reaction does not say what it returns": Mistake(
-        reacting(reacts_bare), "ATM060", reacts_bare, ("what it does not say", "None, or Events")
+        reacting(reacts_bare), "ATM060", reacts_bare, ("does not say what it returns", "None, or Events")
     ),
     "a reaction returns no event": Mistake(
         reacting(reacts_with_text), "ATM060", reacts_with_text, ("returns str",)

@@ -39,7 +39,7 @@ def answers_agree(wiring: Wiring) -> Found:
             signature.says_its_answer and members(signature.returns) <= declared
         ):
             promised = said(answer_of(row.message))
-            detail = f"returns {_returned(signature)}; {row.message.__name__} declares {promised}"
+            detail = f"{_returned(signature)}; {row.message.__name__} declares {promised}"
             yield Finding("ATM005", place_of(row.target), detail)
 
 
@@ -48,9 +48,7 @@ def listeners_say_what_they_return(wiring: Wiring) -> Found:
     for row, signature in wiring.read("trigger", "reaction", "projection"):
         code, rule, is_right = _RETURNS[row.kind]
         if _is_sound(signature) and not is_right(wiring, row, signature):
-            yield Finding(
-                code, place_of(row.target), f"returns {_returned(signature)}; a {row.kind} returns {rule}"
-            )
+            yield Finding(code, place_of(row.target), f"{_returned(signature)}; a {row.kind} returns {rule}")
 
 
 def triggers_get_the_event_alone(wiring: Wiring) -> Found:
@@ -106,7 +104,9 @@ def _is_sound(signature: Signature) -> bool:
 
 
 def _returned(signature: Signature) -> str:
-    return said(signature.returns) if signature.says_its_answer else "what it does not say"
+    return (
+        f"returns {said(signature.returns)}" if signature.says_its_answer else "does not say what it returns"
+    )
 
 
 def _returns_commands(wiring: Wiring, row: Route, signature: Signature) -> bool:
