@@ -629,7 +629,7 @@ MISTAKES = {
         {"ignored": {**WHOLE["ignored"], Reserve: "so"}}, "ATM029", Reserve, ("`ignored`", "no Event")
     ),
     "a reaction does not say what it returns": Mistake(
-        reacting(reacts_bare), "ATM060", reacts_bare, ("does not say what it returns", "None, or Events")
+        reacting(reacts_bare), "ATM060", reacts_bare, ("does not say what it returns", "None, or events")
     ),
     "a reaction returns no event": Mistake(
         reacting(reacts_with_text), "ATM060", reacts_with_text, ("returns str",)

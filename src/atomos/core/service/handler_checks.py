@@ -6,7 +6,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
-from ..domain.messages import Command, Event, answer_of
+from ..domain.messages import answer_of
 from .diagnostics import Finding
 from .injection import Offer, Offers, Signature, Unread, fits, members, place_of, said
 from .ports import Outside
@@ -109,8 +109,8 @@ def _returned(signature: Signature) -> str:
     )
 
 
-def _returns_commands(wiring: Wiring, row: Route, signature: Signature) -> bool:
-    return bool(wiring.commands(row)) and Command not in members(signature.returns)
+def _returns_commands(wiring: Wiring, row: Route, _: Signature) -> bool:
+    return bool(wiring.commands(row))
 
 
 def _returns_events(wiring: Wiring, row: Route, signature: Signature) -> bool:
@@ -125,7 +125,7 @@ _Rule = tuple[str, str, Callable[[Wiring, Route, Signature], bool]]
 
 _RETURNS: dict[str, _Rule] = {
     "trigger": ("ATM021", "commands, each named by its class", _returns_commands),
-    "reaction": ("ATM060", f"None, or {Event.__name__}s, each named by its class", _returns_events),
+    "reaction": ("ATM060", "None, or events, each named by its class", _returns_events),
     "projection": ("ATM060", "None", _returns_nothing),
 }
 
