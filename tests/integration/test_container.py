@@ -145,7 +145,7 @@ def test_the_handlers_error_names_the_handler(atomos: Any) -> None:
     from atomos.core.adapters.database_errors import explain
 
     database = atomos.container.core.database()
-    with database.reader.connect() as connection, pytest.raises(Exception) as raised:  # noqa: PT011
+    with database.reader.connect() as connection, pytest.raises(Exception) as raised:
         connection.execute(text("delete from allocation_batch"))
     explained = explain(raised.value, f"{handlers.__name__}.warn_buyers")
     assert isinstance(explained, ReadOnly)
