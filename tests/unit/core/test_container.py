@@ -15,8 +15,10 @@ from dependency_injector import containers, providers
 
 from atomos.bootstrap import Atomos, load_settings
 from atomos.container import Application
-from atomos.core.container import flaws, made_by, offers_of
-from atomos.core.service import Notifications
+from atomos.core.api import Entrypoints
+from atomos.core.container import Context, CoreContainer, flaws, made_by, offers_of
+from atomos.core.domain import Event
+from atomos.core.service import Notifications, Routes, WiringError, join
 from atomos.core.service.injection import Unread, fits
 from atomos.testing import RecordedNotifications
 
@@ -402,10 +404,41 @@ def test_a_missing_setting_stops_the_start_with_a_report() -> None:
     settings = load_settings(Application, profile="test")
     broken = replace(settings, notifications=replace(settings.notifications, kind="pigeon"))
 
-    with pytest.raises(Exception, match="pigeon") as raised:
+    with pytest.raises(WiringError, match="chooses 'pigeon'") as raised:
         Atomos(Application, broken)
 
-    assert [each.code for each in raised.value.findings] == ["ATM027"]  # type: ignore[attr-defined]
+    assert [each.code for each in raised.value.findings] == ["ATM027"]
+
+
+class Rung(Event, name="bell.rung"):
+    pass
+
+
+def ring(event: Rung, bel: Log) -> None: ...
+
+
+def test_mistakes_of_containers_routes_and_views_are_in_one_report() -> None:
+    entrypoints = Entrypoints("bell", __name__)
+    entrypoints.get("/bell")(lambda: None)
+    context = Context("bell", (Routes(reactions={Rung: [ring]}),), (entrypoints,))
+
+    class Bell(containers.DeclarativeContainer):
+        core = providers.DependenciesContainer()
+        bell = providers.Factory(Log)
+        mail = core.maill
+        desk = providers.Singleton(Desk)
+
+    class Tower(containers.DeclarativeContainer):
+        contexts = (context,)
+        config = providers.Configuration(strict=True)
+        core = providers.Container(CoreContainer, config=config, routes=join(bell=context.routes))
+        bell = providers.Container(Bell, core=core)
+
+    with pytest.raises(WiringError) as raised:
+        Atomos(Tower, load_settings(Application, profile="test"))
+
+    codes = [each.code for each in raised.value.findings]
+    assert codes == ["ATM008", "ATM016", "ATM017", "ATM018", "ATM023"]
 
 
 def test_a_fake_in_the_applications_core_is_what_a_context_offers(application: Any) -> None:
