@@ -20,7 +20,9 @@ dev: $(DEV) ## serve with reloader and debugger (`make dev SQL=1` prints every s
 	@$(BIN)/atomos run --dev $(if $(SQL),--sql)
 
 test: $(DEV) ## every test that needs no service
-	$(BIN)/pytest $(XDIST) -m "not services" --cov --cov-report= --cov-context=
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(XDIST) -m "not services"
+	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
 test-all: $(DEV) ## what needs services: PostgreSQL on 127.0.0.1:5432 (ATOMOS_TEST_POSTGRES_URL)

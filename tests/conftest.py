@@ -7,8 +7,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from atomos.testing.databases import PostgresTemplate, SqliteTemplate, need_service
+
+# A busy machine is no mistake of the code.
+settings.register_profile("atomos", deadline=None)
+settings.load_profile("atomos")
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
 

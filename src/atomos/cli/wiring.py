@@ -133,19 +133,13 @@ def _verified(app: str | None) -> tuple[Atomos | None, list[Finding]]:
     from atomos.settings import SettingsError
 
     container = find_container(app)
-    found = [
-        finding
-        for context in getattr(container, "contexts", ())
-        for blueprint in context.blueprints
-        for finding in blueprint.findings()
-    ]
     try:
         atomos = Atomos(container, load_settings(container))
     except WiringError as error:
-        return None, sorted([*found, *error.findings])
+        return None, sorted(error.findings)
     except SettingsError as error:
-        return None, sorted([*found, *(Finding("ATM050", each.source, str(each)) for each in error.mistakes)])
-    return atomos, sorted([*found, *_unrouted(atomos)])
+        return None, sorted(Finding("ATM050", each.source, str(each)) for each in error.mistakes)
+    return atomos, sorted(_unrouted(atomos))
 
 
 def _unrouted(atomos: Atomos) -> list[Finding]:

@@ -116,7 +116,9 @@ class NotificationsSettings:
         if (self.user is None) != (self.password is None):
             raise ValueError("user and password need each other")
         if self.password is not None and self.tls == "none":
-            raise ValueError("a password needs tls 'starttls' or 'tls': it would cross the network in the clear")
+            raise ValueError(
+                "a password needs tls 'starttls' or 'tls': it would cross the network in the clear"
+            )
 
     def __repr__(self) -> str:
         return without_secrets(self)

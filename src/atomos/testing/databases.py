@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -73,6 +74,6 @@ class PostgresTemplate:
     def _url(self, name: str) -> str:
         return make_url(self._server).set(database=name).render_as_string(hide_password=False)
 
-    def _administer(self, statement: str, *names: str) -> None:
+    def _administer(self, statement: LiteralString, *names: str) -> None:
         with psycopg.connect(self._server, autocommit=True, connect_timeout=5) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Column, Integer, Row, Select, String, Table, delete, func, insert, select
 from sqlalchemy.orm import Session
 
@@ -74,7 +76,7 @@ def hide_allocation(event: Deallocated | LineReleased, read_model: ReadModel) ->
     read_model.execute(delete(ALLOCATIONS).where(line))
 
 
-def _batches() -> Select[tuple[object, ...]]:
+def _batches() -> Select[Any, Any, Any, Any, Any]:
     promised = select(func.coalesce(func.sum(LINES.c.quantity), 0)).where(
         LINES.c.batch == BATCHES.c.reference
     )
@@ -82,7 +84,7 @@ def _batches() -> Select[tuple[object, ...]]:
     return select(BATCHES.c.reference, BATCHES.c.sku, BATCHES.c.eta, BATCHES.c.quantity, available)
 
 
-def _details(row: Row[tuple[object, ...]]) -> BatchDetails:
+def _details(row: Row[Any]) -> BatchDetails:
     return BatchDetails(**row._mapping)
 
 

@@ -84,7 +84,9 @@ class Handover:
 
     def free(self, held: Held, rows: Sequence[Claimed]) -> None:
         """Give rows back that were not begun; others may claim them at once."""
-        self._settle(held, rows, lambda left: self._deliveries.keep(held.batch.lease, left))
+        if not held.is_lost:
+            with held.leaving(rows) as left:
+                self._deliveries.keep(held.batch.lease, left)
 
     def _hand_over(self, claimed: Claimed) -> bool:
         if claimed.attempts >= self._backoff.attempts:
@@ -92,11 +94,10 @@ class Handover:
         return self._bus.deliver(claimed)
 
     def _complete(self, held: Held, ended: Ended) -> None:
-        if not ended.done:
-            self.free(held, ended.leaving)
+        fences, rows = [each.fence for each in ended.done], [*ended.done, *ended.leaving]
+        if not fences:
+            self._settle(held, rows, lambda left: self._deliveries.keep(held.batch.lease, left))
             return
-        fences = [each.fence for each in ended.done]
-        rows = [*ended.done, *ended.leaving]
         kept = self._settle(held, rows, lambda left: self._deliveries.complete(fences, left))
         if kept is not None and kept < len(fences):
             held.abandon()

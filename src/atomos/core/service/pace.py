@@ -27,11 +27,14 @@ class Pace:
         self._seconds: dict[str, float] = {}
         self._rested: dict[str, float] = {}
 
-    def room(self, recipient: str, in_hand: int) -> int:
-        """Say how many rows to claim beside those in hand: none while there is enough to do."""
-        each = self._seconds.get(recipient, _BUFFER_SECONDS / 10)
-        most = min(MOST_A_CLAIM, self._threads + int(self._threads * _BUFFER_SECONDS / max(each, 1e-6)))
-        return most - in_hand if in_hand < self._threads or in_hand <= most // 2 else 0
+    def room(self, recipient: str, in_hand: int, running: float = 0.0) -> int:
+        """Say how many rows to claim beside those in hand: none while there is enough to do.
+
+        `running` is for how many seconds the longest of them has been worked on.
+        """
+        each = max(self._seconds.get(recipient, _BUFFER_SECONDS / 10), running, 1e-6)
+        most = min(MOST_A_CLAIM, self._threads + int(self._threads * _BUFFER_SECONDS / each))
+        return max(0, most - in_hand) if in_hand < self._threads or in_hand <= most // 2 else 0
 
     def rest(self, recipient: str) -> float:
         """Say for how many seconds this recipient is not to be claimed again."""

@@ -190,4 +190,9 @@ def _address(
 ) -> tuple[Delivery, ...]:
     if not rows:
         return ()
-    return tuple(Delivery(row.name, str(getattr(event, row.by)) if row.by else key, until) for row in rows)
+    return tuple(Delivery(row.name, key if row.by is None else _key(event, row.by), until) for row in rows)
+
+
+def _key(event: Event[Any], field: str) -> str | None:
+    value = getattr(event, field)
+    return None if value is None else str(value)

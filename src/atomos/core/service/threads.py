@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Self
+from typing import NamedTuple, Self
 
 import structlog
 
@@ -15,6 +15,11 @@ from .in_hand import Held, Run
 _LOG = structlog.get_logger("atomos.worker")
 
 Task = tuple[Held, Run]
+
+
+class _Waiting(NamedTuple):
+    since: float
+    task: Task
 
 
 class Crew:
@@ -26,8 +31,8 @@ class Crew:
     def __init__(self, threads: int, share: int, work: Callable[[Held, Run], None]) -> None:
         self._share = share
         self._work = work
-        self._queues: dict[str, deque[Task]] = {}
-        self._running: Counter[str] = Counter()
+        self._queues: dict[str, deque[_Waiting]] = {}
+        self._begun: dict[str, list[float]] = defaultdict(list)
         self._dismissed = False
         self._changed = threading.Condition()
         self._threads = [
@@ -40,17 +45,29 @@ class Crew:
     def give(self, held: Held, run: Run) -> None:
         """Add a run to what is to be done."""
         with self._changed:
-            self._queues.setdefault(held.batch.recipient, deque()).append((held, run))
+            self._queues.setdefault(held.batch.recipient, deque()).append(_Waiting(monotonic(), (held, run)))
             self._changed.notify()
+
+    def running(self, recipient: str) -> float:
+        """Say for how many seconds the longest run of a recipient has been worked on."""
+        with self._changed:
+            return monotonic() - min(self._begun[recipient], default=monotonic())
+
+    def withdraw(self, waited: float) -> list[Task]:
+        """Give back what was not begun for so many seconds."""
+        given_before = monotonic() - waited
+        with self._changed:
+            late = [each for queue in self._queues.values() for each in queue if each.since <= given_before]
+            for recipient, queue in list(self._queues.items()):
+                self._queues[recipient] = deque(each for each in queue if each.since > given_before)
+        return [each.task for each in late]
 
     def dismiss(self) -> list[Task]:
         """Begin nothing more; give back what was not begun."""
         with self._changed:
             self._dismissed = True
-            not_begun = [task for queue in self._queues.values() for task in queue]
-            self._queues.clear()
             self._changed.notify_all()
-        return not_begun
+        return self.withdraw(0.0)
 
     def join(self, until: float) -> bool:
         """Wait for what is running, until an instant of the monotonic clock; say whether all has ended."""
@@ -59,32 +76,31 @@ class Crew:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _take_turns(self) -> None:
-        while (task := self._next()) is not None:
-            held, run = task
+        while (taken := self._next()) is not None:
+            (held, run), begun = taken
             try:
                 self._work(held, run)
             except BaseException as error:  # noqa: BLE001 - a thread fewer would be noticed by nobody
                 _LOG.error("worker.failed", recipient=held.batch.recipient, error=repr(error), exc_info=error)
             finally:
                 with self._changed:
-                    self._running[held.batch.recipient] -= 1
+                    self._begun[held.batch.recipient].remove(begun)
 
-    def _next(self) -> Task | None:
+    def _next(self) -> tuple[Task, float] | None:
         with self._changed:
             while not self._dismissed:
                 for recipient, queue in self._queues.items():
-                    if self._running[recipient] < self._share:
+                    if queue and len(self._begun[recipient]) < self._share:
                         return self._taken(recipient, queue)
                 self._changed.wait()
             return None
 
-    def _taken(self, recipient: str, queue: deque[Task]) -> Task:
-        task = queue.popleft()
-        self._running[recipient] += 1
-        del self._queues[recipient]
-        if queue:  # at the end: it is the others' turn
-            self._queues[recipient] = queue
-        return task
+    def _taken(self, recipient: str, queue: deque[_Waiting]) -> tuple[Task, float]:
+        begun = monotonic()
+        self._begun[recipient].append(begun)
+        task = queue.popleft().task
+        self._queues[recipient] = self._queues.pop(recipient)  # at the end: it is the others' turn
+        return task, begun
 
 
 class Heartbeat:

@@ -7,15 +7,15 @@ import os
 import socket
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from itertools import chain
 from time import monotonic
 from typing import NamedTuple
 
 import structlog
 
 from .bus import MessageBus
-from .delivery import Claimed, Deliveries, Waiting
+from .delivery import Deliveries, Waiting
 from .envelope import new_id
 from .handover import Handover, said
 from .in_hand import Held, InHand, Run
@@ -87,10 +87,10 @@ class Worker:
     def run(self) -> None:
         """Work until `stop`, called by another thread. An error of the database is logged and survived."""
         crew = Crew(self._settings.threads, self._share, self._work)
-        with self._renewing():
+        with Heartbeat(lambda: self._beat(crew), self._settings.lease / 3):
             self._look_again_and_again(crew)
             self._in_hand.abandon()
-            self._free(crew.dismiss())
+            self._free(crew.dismiss(), crew)
             if not crew.join(self._given_up):
                 _LOG.warning("worker.left_running", worker=self.id)
 
@@ -99,7 +99,7 @@ class Worker:
         self._deliveries.enrol(self._recipients)
         handover = self._handover(patience=0.0)
         ended = 0
-        with self._renewing():
+        with Heartbeat(self._renew, self._settings.lease / 3):
             while found := sum(
                 self._drained(each, handover) for each in self._deliveries.waiting(self._recipients)
             ):
@@ -123,14 +123,15 @@ class Worker:
                 errors += 1
                 pause = min(_LONGEST_PAUSE, self._settings.poll * 2**errors)
                 _LOG.error("worker.failed", worker=self.id, error=said(error), exc_info=error)
-            woken = pause == 0 or self._stopping.is_set() or self._wake.wait(pause)
+            # Whoever had to rest when this worker was woken is looked at again after that rest.
+            woken = not self._stopping.is_set() and (self._wake.wait(pause) or pause < self._settings.poll)
 
     def _look(self, crew: Crew, woken: bool) -> float:
         """Claim what there is room for; give the seconds until the next look, if nobody wakes this worker."""
         pause = self._settings.poll
         wanted = {}
         for recipient in self._recipients:
-            room = self._pace.room(recipient, self._in_hand.of(recipient))
+            room = self._pace.room(recipient, self._in_hand.of(recipient), crew.running(recipient))
             rest = self._pace.rest(recipient)
             if rest and woken:  # what it was woken for may be this one's
                 pause = min(pause, rest)
@@ -196,21 +197,25 @@ class Worker:
                 written = monotonic()
         return ended
 
-    def _free(self, not_begun: list[Task]) -> None:
-        rows: dict[Held, list[Claimed]] = defaultdict(list)
+    def _free(self, not_begun: list[Task], crew: Crew) -> None:
+        runs: dict[Held, list[Run]] = defaultdict(list)
         for held, run in not_begun:
-            rows[held].extend(run)
+            runs[held].append(run)
         handover = self._handover(patience=0.0)
-        for held, claimed in rows.items():
+        for held, several in runs.items():
+            rows = tuple(chain.from_iterable(several))
             try:
-                handover.free(held, claimed)
-            except Exception as error:  # noqa: BLE001 - then the lease runs out by itself
+                handover.free(held, rows)
+                self._in_hand.end(held, rows)
+            except Exception as error:  # noqa: BLE001 - then they stay; after a stop, until the lease runs out
                 _LOG.error("worker.failed", worker=self.id, recipient=held.batch.recipient, error=said(error))
+                for run in several:
+                    crew.give(held, run)
 
-    @contextmanager
-    def _renewing(self) -> Iterator[None]:
-        with Heartbeat(self._renew, self._settings.lease / 3):
-            yield
+    def _beat(self, crew: Crew) -> None:
+        self._renew()
+        # Whatever keeps these threads busy, others may have one for what still waits here.
+        self._free(crew.withdraw(self._settings.lease / 3), crew)
 
     def _renew(self) -> None:
         until = monotonic() + self._settings.lease

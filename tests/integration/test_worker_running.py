@@ -1,0 +1,427 @@
+"""Workers in threads: what goes side by side and what in turn, leases that are kept, and how a worker stops."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from atomos.core.adapters import Database, SqlDeliveries
+from atomos.core.service import Worker, WorkerSettings
+from atomos.core.service.delivery import NO_ROWS, Batch, Rows, Waiting
+from atomos.testing.processes import wait_until
+
+from .worker_samples import FAST, Bells, Rung, Tolled, Whispered
+
+SECONDS = 20.0
+
+Start = Callable[..., Worker]
+
+
+@pytest.fixture
+def bells(log_database: Database) -> Bells:
+    return Bells(log_database)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a worker; all are stopped after the test."""
+    workers = []
+
+    def start(bells: Bells, settings: WorkerSettings = FAST) -> Worker:
+        workers.append(worker := bells.worker(settings))
+        worker.start()
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.stop()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What handlers wait for; it opens after the test at the latest."""
+    opened = threading.Event()
+    yield opened
+    opened.set()
+
+
+def send(bells: Bells, *numbers: int, bell: str = "bell-{}") -> None:
+    """Ring for each number, each with a bell of its own unless one is named."""
+    for number in numbers:
+        bells.bus.emit(Rung(bell=bell.format(number), number=number))
+
+
+def all_are(bells: Bells, recipient: str, status: str) -> Callable[[], bool]:
+    return lambda: set(bells.statuses(recipient)) == {status}
+
+
+def test_rows_of_one_key_go_one_after_the_other_and_keys_side_by_side(bells: Bells, start: Start) -> None:
+    meeting = threading.Barrier(2)
+    running: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    def meet_the_other_bell(event: Rung) -> None:
+        running[event.bell] += 1
+        most[event.bell] = max(most[event.bell], running[event.bell])
+        meeting.wait(SECONDS)
+        running[event.bell] -= 1
+
+    bells.script.deeds["ring"] = meet_the_other_bell
+    send(bells, *range(5), bell="left")
+    send(bells, *range(5, 10), bell="right")
+    start(bells)
+    wait_until(all_are(bells, "bells.ring", "done"), SECONDS, "ten rings")
+    heard = bells.script.heard["ring"]
+    assert [n for n in heard if n < 5] == list(range(5))
+    assert [n for n in heard if n >= 5] == list(range(5, 10))
+    assert most == {"left": 1, "right": 1}
+
+
+def test_several_workers_share_the_work_and_nothing_is_heard_twice(bells: Bells, start: Start) -> None:
+    for number in range(300):
+        bells.bus.emit(Whispered(number=number))
+    for _ in range(3):
+        start(bells)
+    wait_until(all_are(bells, "bells.whisper", "done"), SECONDS, "all whispers")
+    assert sorted(bells.script.heard["whisper"]) == list(range(300))
+
+
+def test_a_recipient_that_is_slow_leaves_a_thread_to_the_others(
+    bells: Bells, start: Start, gate: threading.Event
+) -> None:
+    bells.script.deeds["ring"] = lambda _: gate.wait(SECONDS)
+    send(bells, *range(20))
+    start(bells, FAST._replace(threads=2))
+    wait_until(all_are(bells, "bells.write_down", "done"), SECONDS, "the other recipient")
+    assert set(bells.statuses("bells.ring")) == {"ready"}
+
+
+def test_a_commit_in_this_process_is_delivered_without_waiting_for_the_next_look(
+    bells: Bells, start: Start
+) -> None:
+    start(bells, FAST._replace(poll=60))
+    wait_until(lambda: bool(bells.look("select 1 from atomos_recipient")), SECONDS, "the worker to begin")
+    for number in range(5):
+        send(bells, number)
+        wait_until(lambda n=number: bells.script.heard["ring"][-1:] == [n], 5, "the delivery")  # type: ignore[misc]
+
+
+def test_a_commit_of_another_process_is_found_by_looking(bells: Bells, start: Start) -> None:
+    start(bells)
+    Bells(bells.database).bus.emit(Rung(number=4))
+    wait_until(lambda: bells.script.heard["ring"] == [4], SECONDS, "the delivery")
+
+
+def test_the_lease_of_a_long_handler_is_kept(
+    log_database: Database, start: Start, gate: threading.Event
+) -> None:
+    bells = Bells(log_database, lease=0.6)
+    settings = FAST._replace(lease=0.6, threads=2)
+    bells.script.deeds["ring"] = lambda _: gate.wait(SECONDS)
+    send(bells, 1, 2, 3)
+    start(bells, settings)
+    wait_until(lambda: bells.script.heard["ring"] == [1], SECONDS, "the first ring")
+    start(bells, settings)
+    kept_until = time.monotonic() + 2.0
+    wait_until(lambda: time.monotonic() > kept_until, SECONDS, "three leases' time")
+    gate.set()
+    wait_until(all_are(bells, "bells.ring", "done"), SECONDS, "all rings")
+    assert sorted(bells.script.heard["ring"]) == [1, 2, 3], "nothing was done again"
+    assert {(row.attempts, row.alone) for row in bells.rows("bells.ring")} == {(1, False)}
+
+
+def test_what_waits_for_a_thread_of_a_busy_worker_is_given_to_another(
+    log_database: Database, start: Start, gate: threading.Event
+) -> None:
+    busy, idle = Bells(log_database, lease=0.6), Bells(log_database, lease=0.6)
+    settings = FAST._replace(lease=0.6, threads=2)
+    busy.script.deeds["ring"] = lambda _: gate.wait(SECONDS)
+    send(busy, *range(9))
+    start(busy, settings)
+    wait_until(lambda: busy.script.heard["ring"] == [0], SECONDS, "the first ring")
+    start(idle, settings)
+    wait_until(lambda: busy.statuses("bells.ring") == ["ready"] + ["done"] * 8, SECONDS, "the other rings")
+    gate.set()
+    wait_until(all_are(busy, "bells.ring", "done"), SECONDS, "the first ring to be completed")
+    assert (busy.script.heard["ring"], sorted(idle.script.heard["ring"])) == ([0], [*range(1, 9)])
+    assert {(row.attempts, row.alone) for row in busy.rows("bells.ring")} == {(1, False)}
+
+
+class Deaf(SqlDeliveries):
+    """Cannot renew."""
+
+    def renew(self, leases: Any) -> Any:
+        raise ConnectionError("not just now")
+
+
+def test_a_worker_that_cannot_renew_begins_nothing_after_its_lease(
+    log_database: Database, start: Start, gate: threading.Event
+) -> None:
+    bells = Bells(log_database, lease=0.5, deliveries=lambda real: Deaf(log_database, real._codec, lease=0.5))
+    bells.script.deeds["ring"] = lambda _: gate.wait(SECONDS)
+    send(bells, 1, 2)
+    start(bells, FAST._replace(lease=0.5, threads=2))
+    wait_until(lambda: bells.script.heard["ring"] == [1], SECONDS, "the first ring")
+    others = Bells(log_database, lease=0.5)
+    start(others, FAST._replace(lease=0.5))
+    wait_until(all_are(bells, "bells.ring", "done"), SECONDS, "the other worker")
+    gate.set()
+    wait_until(lambda: not bells.leases(), SECONDS, "the end of it")
+    assert bells.script.heard["ring"] == [1]
+    assert sorted(others.script.heard["ring"]) == [1, 2]
+
+
+def test_stop_lets_what_runs_end_and_frees_the_rest_at_once(
+    bells: Bells, start: Start, gate: threading.Event
+) -> None:
+    bells.script.deeds["ring"] = lambda _: gate.wait(SECONDS)
+    send(bells, *range(8), bell="big")
+    send(bells, *range(8, 12))
+    worker = start(bells, FAST._replace(threads=2))
+    wait_until(lambda: bells.script.heard["ring"] == [0], SECONDS, "the first ring")
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    wait_until(
+        lambda: sum(len(seqs) for _, seqs in bells.leases()) == 8, SECONDS, "the other bells to be free"
+    )
+    ghost = bells.deliveries.claim("bells.ring", 100, "someone else")
+    assert [each.envelope for each in ghost.claimed] and len(ghost.claimed) == 4
+    assert stopping.is_alive(), "what runs was not waited for"
+    gate.set()
+    stopping.join(SECONDS)
+    bells.deliveries.keep(ghost.lease, NO_ROWS)
+    assert bells.script.heard["ring"] == [0], "nothing was begun after stop"
+    assert bells.statuses("bells.ring") == ["done"] + ["ready"] * 11
+    assert {(row.attempts, row.alone) for row in bells.rows("bells.ring")[1:]} == {(0, False)}
+    assert not bells.leases()
+
+
+def test_stop_waits_for_no_longer_than_its_patience(
+    bells: Bells, start: Start, gate: threading.Event
+) -> None:
+    bells.script.deeds["ring"] = lambda _: gate.wait(SECONDS)
+    send(bells, 1)
+    worker = start(bells)
+    wait_until(lambda: bells.script.heard["ring"] == [1], SECONDS, "the ring")
+    begun = time.monotonic()
+    worker.stop(patience=0.2)
+    assert time.monotonic() - begun < 5
+    assert [len(seqs) for _, seqs in bells.leases()] == [1], "what still runs keeps its lease"
+    gate.set()
+    wait_until(all_are(bells, "bells.ring", "done"), SECONDS, "what still ran to be completed")
+
+
+def test_a_worker_may_be_stopped_twice_and_before_it_began(bells: Bells, start: Start) -> None:
+    bells.worker().stop()
+    worker = start(bells)
+    worker.stop()
+    worker.stop()
+
+
+def test_the_threads_of_a_stopped_worker_are_gone(bells: Bells, start: Start) -> None:
+    before = set(threading.enumerate())
+    worker = start(bells, FAST._replace(lease=0.3))
+    wait_until(lambda: len(set(threading.enumerate()) - before) >= FAST.threads + 2, SECONDS, "its threads")
+    worker.stop()
+    wait_until(lambda: not set(threading.enumerate()) - before, SECONDS, "its threads to end")
+
+
+class Counted(SqlDeliveries):
+    """Counts its looks and claims, and the rows that were claimed."""
+
+    looks = claims = 0
+
+    def waiting(self, recipients: Any) -> Any:
+        self.looks += 1
+        return super().waiting(recipients)
+
+    def claim(self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS) -> Batch:
+        self.claims += 1
+        return super().claim(recipient, room, worker, without)
+
+
+def test_on_sqlite_a_worker_with_nothing_to_do_takes_no_write_lock(
+    log_database: Database, start: Start
+) -> None:
+    if log_database.dialect != "sqlite":
+        pytest.skip("there, writers do not wait for each other")
+    bells = Bells(log_database, deliveries=lambda real: Counted(log_database, real._codec))
+    bells.script.deeds["toll"] = _refuse
+    for number in range(3):
+        bells.bus.emit(Tolled(number=number))
+    start(bells)
+    wait_until(lambda: "parked" in bells.statuses("bells.toll"), SECONDS, "the first to be parked")
+    wait_until(lambda: not bells.leases(), SECONDS, "the others to be free")
+    looks = bells.deliveries.looks  # type: ignore[attr-defined]
+    wait_until(lambda: bells.deliveries.looks > looks + 2, SECONDS, "another look")  # type: ignore[attr-defined]
+    written: list[str] = []
+    event.listen(log_database.log, "begin", lambda _: written.append("begin"))
+    looks = bells.deliveries.looks  # type: ignore[attr-defined]
+    wait_until(lambda: bells.deliveries.looks > looks + 10, SECONDS, "ten looks")  # type: ignore[attr-defined]
+    assert bells.statuses("bells.toll") == ["parked", "ready", "ready"]
+    assert not written
+
+
+def test_rows_behind_a_parked_one_do_not_keep_the_worker_busy(log_database: Database, start: Start) -> None:
+    bells = Bells(log_database, deliveries=lambda real: Counted(log_database, real._codec))
+    bells.script.deeds["toll"] = _refuse
+    for number in range(3):
+        bells.bus.emit(Tolled(number=number))
+    start(bells, FAST._replace(poll=0.1))
+    wait_until(lambda: "parked" in bells.statuses("bells.toll"), SECONDS, "the first to be parked")
+    begun, looks, claims = time.monotonic(), bells.deliveries.looks, bells.deliveries.claims  # type: ignore[attr-defined]
+    wait_until(lambda: bells.deliveries.looks > looks + 8, SECONDS, "eight looks")  # type: ignore[attr-defined]
+    passed = time.monotonic() - begun
+    assert bells.deliveries.claims - claims <= passed / 0.1 + 3  # type: ignore[attr-defined]
+
+
+class Absent(SqlDeliveries):
+    """Cannot be reached, as often as it is told."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.absent: Counter[str] = Counter()
+
+    def _fail(self, what: str) -> None:
+        if self.absent[what] > 0:
+            self.absent[what] -= 1
+            raise ConnectionError(f"{what}: nobody there")
+
+    def enrol(self, recipients: Any) -> None:
+        self._fail("enrol")
+        super().enrol(recipients)
+
+    def waiting(self, recipients: Any) -> list[Waiting]:
+        self._fail("waiting")
+        return list(super().waiting(recipients))
+
+    def claim(self, *args: Any, **kwargs: Any) -> Batch:
+        batch = super().claim(*args, **kwargs)
+        self._fail("claim")
+        return batch
+
+    def complete(self, *args: Any) -> int:
+        self._fail("complete")
+        return super().complete(*args)
+
+    def fail(self, *args: Any) -> bool:
+        self._fail("fail")
+        return super().fail(*args)
+
+
+@pytest.fixture
+def absent(log_database: Database) -> Bells:
+    """With a log that is away for a moment, now and then."""
+    return Bells(
+        log_database, deliveries=lambda real: Absent(log_database, real._codec, real._lease.total_seconds())
+    )
+
+
+@pytest.fixture
+def shortly_absent(log_database: Database) -> Bells:
+    """The same, with leases that are short."""
+    return Bells(log_database, deliveries=lambda real: Absent(log_database, real._codec, 0.5))
+
+
+@pytest.mark.parametrize("what", ["enrol", "waiting"])
+def test_a_database_that_is_away_is_waited_for(absent: Bells, start: Start, what: str) -> None:
+    absent.deliveries.absent[what] = 4  # type: ignore[attr-defined]
+    send(absent, 1)
+    start(absent)
+    wait_until(all_are(absent, "bells.ring", "done"), SECONDS, "the ring")
+
+
+@pytest.mark.parametrize("what", ["complete", "fail"])
+def test_what_became_of_a_row_is_noted_when_the_database_is_back(
+    absent: Bells, start: Start, what: str
+) -> None:
+    absent.deliveries.absent[what] = 3  # type: ignore[attr-defined]
+    if what == "fail":
+        absent.script.deeds["ring"] = _refuse
+    send(absent, 1)
+    start(absent)
+    ended = "dead" if what == "fail" else "done"
+    wait_until(all_are(absent, "bells.ring", ended), SECONDS, "the end of it")
+    assert absent.script.heard["ring"] == [1], "it was not done again"
+
+
+def test_a_claim_that_nobody_heard_of_is_claimed_again_when_its_lease_has_run_out(
+    shortly_absent: Bells, start: Start
+) -> None:
+    shortly_absent.deliveries.absent["claim"] = 1  # type: ignore[attr-defined]
+    for number in range(3):
+        shortly_absent.bus.emit(Whispered(number=number))
+    start(shortly_absent, FAST._replace(lease=0.5))
+    wait_until(all_are(shortly_absent, "bells.whisper", "done"), SECONDS, "the whispers")
+    assert shortly_absent.script.heard["whisper"] == [0, 1, 2]
+    assert {row.alone for row in shortly_absent.rows("bells.whisper")} == {True}
+
+
+def test_what_could_not_be_noted_at_all_is_done_again_and_not_held_for_ever(
+    shortly_absent: Bells, start: Start
+) -> None:
+    shortly_absent.deliveries.absent["complete"] = 6  # type: ignore[attr-defined]
+    shortly_absent.bus.emit(Whispered(number=1))
+    start(shortly_absent, FAST._replace(lease=0.5))
+    wait_until(all_are(shortly_absent, "bells.whisper", "done"), SECONDS, "the whisper")
+    assert shortly_absent.script.heard["whisper"] == [1, 1]
+
+
+def test_a_worker_survives_a_pool_without_a_free_connection(log_database: Database, start: Start) -> None:
+    database = Database(log_database.url.render_as_string(hide_password=False), pool_timeout=0.1)
+    bells = Bells(log_database)
+    crowded = Bells(database)
+    taken = [database.log.connect() for _ in range(15)]
+    worker = start(crowded)
+    send(bells, 1)
+    looked_until = time.monotonic() + 0.5
+    wait_until(lambda: time.monotonic() > looked_until, SECONDS, "some looks in vain")
+    assert not crowded.script.heard
+    for connection in taken:
+        connection.close()
+    wait_until(all_are(bells, "bells.ring", "done"), SECONDS, "the ring")
+    worker.stop()
+    database.close()
+
+
+def test_a_worker_survives_a_server_that_was_gone(log_database: Database, start: Start) -> None:
+    if log_database.dialect != "postgresql":
+        pytest.skip("SQLite has no server")
+    bells = Bells(log_database)
+    start(bells)
+    send(bells, 1)
+    wait_until(all_are(bells, "bells.ring", "done"), SECONDS, "the first ring")
+    name = log_database.url.database
+    server = Database(log_database.url.set(database="postgres").render_as_string(hide_password=False))
+    with server.log.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql(f'alter database "{name}" allow_connections false')
+        connection.exec_driver_sql(
+            f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"  # noqa: S608
+        )
+        with pytest.raises(Exception, match="not currently accepting"):
+            Database(log_database.url.render_as_string(hide_password=False)).log.connect()
+        connection.exec_driver_sql(f'alter database "{name}" allow_connections true')
+    server.close()
+    wait_until(lambda: _sent(bells, 2), SECONDS, "a connection")
+    wait_until(all_are(bells, "bells.ring", "done"), SECONDS, "the second ring")
+    assert bells.script.heard["ring"] == [1, 2]
+
+
+def _sent(bells: Bells, number: int) -> bool:
+    try:
+        send(bells, number)
+    except Exception:  # noqa: BLE001 - a connection of the pool that was ended
+        return False
+    return True
+
+
+def _refuse(_: Any) -> None:
+    from atomos.core.domain import RuleBroken
+
+    raise RuleBroken("never")
