@@ -76,7 +76,7 @@ def hide_allocation(event: Deallocated | LineReleased, read_model: ReadModel) ->
     read_model.execute(delete(ALLOCATIONS).where(line))
 
 
-def _batches() -> Select[Any, Any, Any, Any, Any]:
+def _batches() -> Select[*tuple[Any, ...]]:
     promised = select(func.coalesce(func.sum(LINES.c.quantity), 0)).where(
         LINES.c.batch == BATCHES.c.reference
     )
@@ -84,7 +84,7 @@ def _batches() -> Select[Any, Any, Any, Any, Any]:
     return select(BATCHES.c.reference, BATCHES.c.sku, BATCHES.c.eta, BATCHES.c.quantity, available)
 
 
-def _details(row: Row[Any]) -> BatchDetails:
+def _details(row: Row[*tuple[Any, ...]]) -> BatchDetails:
     return BatchDetails(**row._mapping)
 
 
