@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, sessionmaker
 from uuid_utils import uuid7
 
-from atomos.allocation.adapters.storage import map_model
+import atomos.allocation.adapters.storage  # noqa: F401 - maps the model
 from atomos.allocation.adapters.views import ALLOCATIONS
 from atomos.allocation.domain.model import OrderLine, Product
 
@@ -75,7 +75,6 @@ def with_log() -> Flask:
 
 def application(log: Log) -> Flask:
     """Make the application, with an engine like Atomos'."""
-    map_model()
     url = os.environ["ATOMOS_DATABASE__URL"].replace("postgresql://", "postgresql+psycopg://")
     sessions = sessionmaker(create_engine(url, pool_size=5, pool_use_lifo=True), expire_on_commit=False)
     app = Flask("by hand")

@@ -55,6 +55,10 @@ class Struck(Bell, Event, name="bells.struck"):
     """Triggers as many commands as `DECISIONS` says."""
 
 
+class Chimed(Bell, Event, name="bells.chimed"):
+    """Triggers one command, in the order of the bell."""
+
+
 class Whispered(Bell, Event, name="bells.whispered"):
     """Heard by one, in no order."""
 
@@ -131,7 +135,7 @@ def count(command: Count, uow: BellsUnitOfWork, script: Script) -> None:
 
 
 ROUTES = Routes(
-    triggers={Struck: [decide]},
+    triggers={Struck: [decide], Chimed: [by("bell", Count)]},
     commands={Count: count},
     reactions={
         Rung: [by("bell", ring), by("bell", write_down)],
@@ -204,9 +208,10 @@ class Bells:
         """Their states."""
         return [row.status for row in self.rows(recipient)]
 
-    def counts(self) -> list[int]:
-        """The numbers that commands wrote down, in order."""
-        return [row[0] for row in self.look("select number from bells_count order by id")]
+    def counts(self, bell: str = "") -> list[int]:
+        """The numbers that commands wrote down for a bell, or for all, in order."""
+        found = self.look("select bell, number from bells_count order by id")
+        return [row[1] for row in found if bell in ("", row[0])]
 
     def leases(self) -> list[tuple[str, list[int]]]:
         """Who holds what."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Column, Date, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint, select
@@ -47,9 +46,8 @@ LINES = Table(
 HISTORY = History("allocation", Path(__file__).parent / "migrations", METADATA)
 
 
-@cache
-def map_model() -> None:
-    """Map the domain's classes to the tables, once in a process; the domain does not know."""
+def _map_model() -> None:
+    """Map the domain's classes to the tables; the domain does not know."""
     mapper = registry()
     mapper.map_imperatively(PromisedLine, LINES)
     mapper.map_imperatively(
@@ -71,6 +69,10 @@ def map_model() -> None:
     )
 
 
+# With the module, and so once in a process: two first requests at the same instant would both do it.
+_map_model()
+
+
 class SqlProducts(SqlRepository[Product], Products):
     """Products in a database."""
 
@@ -86,6 +88,5 @@ class SqlAllocationUnitOfWork(SqlUnitOfWork, AllocationUnitOfWork):
     """An atomic update of products in a database."""
 
     def __init__(self, database: Database, log: SqlMessageLog) -> None:
-        map_model()
         super().__init__(database, log)
         self.products = SqlProducts(self)

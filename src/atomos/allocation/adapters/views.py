@@ -25,6 +25,8 @@ ALLOCATIONS = Table(
     Column("batch", String(100), nullable=False),
 )
 
+_SHOW = insert(ALLOCATIONS)
+
 VIEWS = (ALLOCATIONS,)
 """The tables that projections may write."""
 
@@ -67,7 +69,7 @@ def product_of(query: ProductOf, session: Session) -> ProductDetails:
 def show_allocation(event: Allocated, read_model: ReadModel) -> None:
     """Show a line with its batch."""
     row = {"order_id": event.order_id, "sku": event.sku, "quantity": event.quantity, "batch": event.batch}
-    read_model.execute(insert(ALLOCATIONS).values(row))
+    read_model.execute(_SHOW, row)
 
 
 def hide_allocation(event: Deallocated | LineReleased, read_model: ReadModel) -> None:

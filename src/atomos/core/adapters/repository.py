@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import Result, Select, Table
@@ -53,10 +53,13 @@ class ReadModel:
         # By name: containers copy what they are given, and a copied table is another object.
         self._tables = frozenset(table.fullname for table in tables)
 
-    def execute(self, statement: UpdateBase | Select[Any]) -> Result[Any]:
-        """Run one statement on tables of the views. Raises `ForeignTable`."""
+    def execute(
+        self, statement: UpdateBase | Select[Any], values: Mapping[str, Any] | None = None
+    ) -> Result[Any]:
+        """Run one statement on tables of the views, with the values of its columns. Raises `ForeignTable`."""
         touched = [statement.table] if isinstance(statement, UpdateBase) else statement.get_final_froms()
         if foreign := {str(table) for table in touched} - self._tables:
             names = ", ".join(sorted(foreign))
             raise ForeignTable(f"A projection used {names}, which is not among the tables of the views.")
-        return self._session.execute(statement)
+        # On the connection: rows of views are no objects of the session.
+        return self._session.connection().execute(statement, values)

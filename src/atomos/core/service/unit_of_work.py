@@ -59,7 +59,8 @@ class UnitOfWork(ABC):
         if self._state != "open":
             kind = CommittedTwice if self._state == "committed" else NotOpen
             raise kind(f"{type(self).__name__} is {self._state}.")
-        self._raise_versions()
+        if self._tracked:
+            self._raise_versions()
         self._flush()
         events = [(each, event) for each in self._tracked for event in each.take_recorded()]
         self._store(answer, events)
