@@ -50,8 +50,9 @@ class Crew:
 
     def running(self, recipient: str) -> float:
         """Say for how many seconds the longest run of a recipient has been worked on."""
+        now = monotonic()
         with self._changed:
-            return monotonic() - min(self._begun[recipient], default=monotonic())
+            return now - min(self._begun[recipient], default=now)
 
     def withdraw(self, waited: float) -> list[Task]:
         """Give back what was not begun for so many seconds."""
