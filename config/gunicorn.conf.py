@@ -49,17 +49,24 @@ def on_exit(_server: Any) -> None:
 
 
 def when_ready(_server: Any) -> None:
-    """Say what to try next."""
-    url = f"http://{_http.host}:{_http.port}"
+    """Say what to try next, and who may."""
+    local = _http.host in ("127.0.0.1", "localhost", "::1")
+    json = "-H 'Content-Type: application/json'"
+    url = f"http://{_http.host if local else '127.0.0.1'}:{_http.port}"
     print(
         f"""
 Atomos serves on {url}. Try, in another terminal:
 
-  curl -s {url}/allocation/batches --json '{{"reference": "batch-1", "sku": "CHAIR", "quantity": 10}}'
-  curl -s {url}/allocation/orders/order-1/lines --json '{{"sku": "CHAIR", "quantity": 3}}'
+  curl -s {url}/allocation/batches {json} -d '{{"reference": "batch-1", "sku": "CHAIR", "quantity": 10}}'
+  curl -s {url}/allocation/orders/order-1/lines {json} -d '{{"sku": "CHAIR", "quantity": 3}}'
   curl -s {url}/allocation/orders/order-1/allocations
 
 The whole API: {url}/openapi.json. Ctrl-C stops it.
 """,
         flush=True,
     )
+    if not local:
+        print(
+            f"There is no authentication yet: whoever reaches {_http.host}:{_http.port} may do everything.",
+            flush=True,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from importlib import import_module, metadata
 from pathlib import Path
@@ -94,11 +94,12 @@ class Atomos:
         return worker
 
     def close(self) -> None:
-        """Stop the workers and close every connection."""
-        for worker in self._workers:
-            worker.stop()
-        self._workers.clear()
-        self.container.core.database().close()
+        """Stop the workers and close every connection, each of them even if another fails."""
+        with ExitStack() as closing:
+            closing.callback(self.container.core.database().close)
+            for worker in self._workers:
+                closing.callback(worker.stop)
+            self._workers.clear()
 
     def checks(self) -> Mapping[str, Callable[[], str | None]]:
         """Give the checks of readiness: each says what is wrong, or None."""

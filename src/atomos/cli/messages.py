@@ -75,6 +75,7 @@ def read_event(routes: JoinedRoutes, name: str, content: str) -> Event[Any]:
             raise UnusableInput(
                 f"{name}: the content is {text[:60]!r}; expected an object with {_fields(cls)}."
             )
+        given = {field: value.strip() if isinstance(value, str) else value for field, value in given.items()}
         event: Event[Any] = msgspec.convert(given, cls)
     except msgspec.ValidationError as error:
         raise UnusableInput(f"{name}: {str(error).rstrip('.')}; its fields are {_fields(cls)}.") from error

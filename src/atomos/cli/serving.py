@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -98,10 +99,26 @@ def serve_with_gunicorn(app: str | None) -> None:
             )
     atomos = built(app)
     log_as(atomos.settings)
+    must_be_free(atomos.settings.http.host, atomos.settings.http.port)
     prepare(atomos)
     atomos.close()
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *GUNICORN])  # noqa: S606 - no shell, and nothing that was given
+
+
+def must_be_free(host: str, port: int) -> None:
+    """Refuse a port that is taken: gunicorn shares it, and two services would get every other request each."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                return  # gunicorn says what is wrong with the address
+            raise UnusableInput(
+                f"{host}:{port} is taken. Stop the service that listens there, or give another --port."
+            ) from error
 
 
 def serve_for_development(app: str | None, host: str | None) -> None:

@@ -92,7 +92,7 @@ class Allocated(PlacedLine, Event, name="allocation.allocated"):
 
 
 class Deallocated(PlacedLine, Event, name="allocation.deallocated"):
-    """An order line lost its batch, and looks for another."""
+    """An order line lost its batch."""
 
 
 class LineReleased(PlacedLine, Event, name="allocation.line-released"):

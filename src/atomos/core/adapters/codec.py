@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
+from functools import cache
 from hashlib import blake2b
 from typing import Any, get_args, get_origin
 
@@ -13,17 +15,19 @@ from ..service.errors import Unreadable
 from ..service.injection import members
 
 
+_ENCODER = msgspec.json.Encoder(decimal_format="string")
+
+
 class Codec:
     """Turns the messages of one application into JSON text, and back."""
 
     def __init__(self, messages: Iterable[type[Message]]) -> None:
-        self._encoder = msgspec.json.Encoder(decimal_format="string")
         self._classes = {(m.wire_name, m.wire_version): m for m in messages}
         self._versions = {m.wire_name: m.wire_version for m in self._classes.values()}
 
     def encode(self, message: Message) -> str:
         """Write a message's fields as a JSON object."""
-        return self._encoder.encode(message).decode()
+        return _ENCODER.encode(message).decode()
 
     def decode(self, name: str, version: int, payload: str) -> Message:
         """Read a stored message. Raises `Unreadable`."""
@@ -39,9 +43,7 @@ class Codec:
     def encode_answer(self, answer: Any) -> str:
         """Write an answer; what is new is told from what was there before."""
         created = isinstance(answer, Created)
-        return self._encoder.encode(
-            {"created": created, "value": answer.value if created else answer}
-        ).decode()
+        return _ENCODER.encode({"created": created, "value": answer.value if created else answer}).decode()
 
     def decode_answer(self, message: type[Message], stored: str) -> Any:
         """Read the answer that the sender of such a message was told."""
@@ -50,10 +52,23 @@ class Codec:
         return Created(value=value) if document["created"] else value
 
 
-def fingerprint(message: Message, payload: str) -> str:
-    """Tell two contents apart: a hash of the name, the version and the fields."""
-    text = f"{message.wire_name} {message.wire_version} {payload}"
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+def fingerprint(message: Message) -> str:
+    """Tell two contents apart: a hash of the name, the version and the fields.
+
+    A field that has its default does not count: adding one must not make a repeat from before look different.
+    """
+    said = {
+        name: value
+        for name, default in _defaults(type(message))
+        if (value := getattr(message, name)) != default
+    }
+    text = _ENCODER.encode((message.wire_name, message.wire_version, said))
+    return blake2b(text, digest_size=16).hexdigest()
+
+
+@cache
+def _defaults(message: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in fields(message))
 
 
 def _value_type(message: type[Message]) -> Any:

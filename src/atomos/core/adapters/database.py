@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -164,10 +167,9 @@ def _checked(url: str) -> URL:
 
 
 def _sqlite(url: URL, common: dict[str, Any], limits: dict[str, float], *, read_only: bool) -> Engine:
-    busy = limits["lock_timeout"] or 3600.0
-    arguments = {"timeout": busy, "check_same_thread": False, "isolation_level": None}
+    patience = limits["lock_timeout"] or 3600.0
+    arguments = {"timeout": patience, "check_same_thread": False, "isolation_level": None}
     engine = create_engine(url, connect_args=arguments, **common)
-    begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
 
     @event.listens_for(engine, "do_connect")
     def make_folder(*_: object) -> None:
@@ -177,14 +179,32 @@ def _sqlite(url: URL, common: dict[str, Any], limits: dict[str, float], *, read_
     def prepare(connection: Any, _: object) -> None:
         # FULL, so that a commit survives a power cut; WAL, so that readers do not wait for the writer.
         pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
-        for pragma in [*pragmas, "query_only=ON"] if read_only else pragmas:
+        for pragma in [*pragmas, "query_only=ON"] if read_only else [*pragmas, "busy_timeout=0"]:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def begin_it(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        if read_only:
+            connection.exec_driver_sql("BEGIN")
+        else:
+            _begin_writing(connection, patience)
 
     return engine
+
+
+def _begin_writing(connection: Connection, patience: float) -> None:
+    # SQLite's own wait grows to a tenth of a second a look, and so loses against a process that writes all the time.
+    driver: Any = connection.connection.driver_connection
+    given_up = time.monotonic() + patience
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= given_up:
+                raise
+            time.sleep(random.uniform(0.0005, 0.0025))  # noqa: S311
+        else:
+            return
 
 
 def _postgresql(url: URL, common: dict[str, Any], limits: dict[str, float], *, read_only: bool) -> Engine:

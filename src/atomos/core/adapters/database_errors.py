@@ -22,7 +22,8 @@ _CONFLICTS = {
 }
 _READ_ONLY = "25006"
 _UNIQUE = "23505"
-_LOST = ("08", "57P", "53")  # connection, shut down, resources: classes of SQLSTATE
+# Connection, shut down, resources, and the time limits that we set: classes and codes of SQLSTATE.
+_LOST = ("08", "57P", "53", "57014", "25P03", "25P04")
 
 
 def explain(error: BaseException, place: str) -> AtomosError | None:
@@ -53,7 +54,8 @@ def _postgresql(error: psycopg.Error, place: str) -> AtomosError | None:
     if state == _READ_ONLY:
         return ReadOnly(f"{place} tried to write.")
     if state.startswith(_LOST) or (not state and isinstance(error, psycopg.OperationalError)):
-        return Unavailable("The database cannot be reached.")
+        said = str(error).strip().partition("\n")[0]
+        return Unavailable(f"The database cannot be reached: {said or type(error).__name__}.")
     return None
 
 

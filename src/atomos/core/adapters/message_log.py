@@ -34,7 +34,7 @@ class SqlMessageLog(MessageLog):
             found = dialect_of(connection).recall(connection, message_id)
         if found is None:
             return None
-        if found[0] != fingerprint(message, self._codec.encode(message)):
+        if found[0] != fingerprint(message):
             raise Reused(f"{type(message).__name__} {message_id} was stored with another content.")
         return Recalled(None if found[1] is None else self._codec.decode_answer(type(message), found[1]))
 
@@ -79,7 +79,7 @@ class SqlMessageLog(MessageLog):
             message.wire_name,
             message.wire_version,
             payload,
-            fingerprint(message, payload),
+            fingerprint(message),
             self._codec.encode_answer(record.answer) if record.answered else None,
             envelope.ordering_key,
             envelope.correlation_id,

@@ -52,7 +52,7 @@ def ask(query: Query[A]) -> A:
 
 
 def principal() -> Principal:
-    """Say who is asking: `anonymous`, with every permission. That is for development, on loopback only."""
+    """Say who is asking: `anonymous`, with every permission. There is no authentication yet."""
     return _ANONYMOUS
 
 

@@ -10,7 +10,16 @@ from ..domain.messages import Event, Query
 from .delivery import Claimed, MessageLog, Record
 from .dispatcher import Decided, Dispatcher, command_records
 from .envelope import SYSTEM, Envelope, Origin, Principal, derived_id, new_id
-from .errors import Conflict, InFlight, InsideHandling, NoAnswer, NotPermitted, Repeated
+from .errors import (
+    AnswerDiffers,
+    Conflict,
+    InFlight,
+    InsideHandling,
+    NoAnswer,
+    NotPermitted,
+    OnlyRecorded,
+    Repeated,
+)
 from .executor import Executor
 from .handling import current_handling
 from .injection import Offers
@@ -22,6 +31,7 @@ from .routes import JoinedRoutes
 A = TypeVar("A")
 
 _SYSTEM_ORIGIN = Origin(SYSTEM)
+_ONLY_RECORDED = "{} keeps a read model, and nothing was changed that it could tell of."
 
 
 class MessageBus:
@@ -49,11 +59,14 @@ class MessageBus:
         """Let the application hear an event, and tell the sender the answer.
 
         One command is obeyed here, in one transaction that also stores the event, its other commands and everyone
-        who must hear of it. An error means that nothing was stored. With `origin.id`, a repeat gets the answer
-        that the first one got. Raises `NotPermitted`, `NoRoute`, `Conflict`, and what the handler raises.
+        who must hear of it. An error means that nothing was stored (but ATM031 comes after the commit). With
+        `origin.id`, a repeat gets the answer that the first one got. Raises `NotPermitted`, `NoRoute`, `Conflict`,
+        and what the handler raises.
         """
         plan = self.flow.events[type(event)]
         _check(plan.permission, event, origin.principal)
+        if plan.projections:
+            raise OnlyRecorded(_ONLY_RECORDED.format(type(event).__name__))
         envelope = self._envelope(origin)
         if origin.id is None:
             return self._emit(plan, event, envelope, fresh=True)  # type: ignore[no-any-return]
@@ -73,6 +86,8 @@ class MessageBus:
         """
         plan = self.flow.events[type(event)]
         _check(plan.permission, event, origin.principal)
+        if plan.projections:
+            raise OnlyRecorded(_ONLY_RECORDED.format(type(event).__name__))
         if at is not None and (delay is not None or at.tzinfo is None):
             raise ValueError("send_later takes either `at`, with a time zone, or `delay`.")
         until = at if delay is None else self._clock.now() + delay
@@ -107,6 +122,8 @@ class MessageBus:
         try:
             return carry_out()
         except Exception as error:
+            if isinstance(error, AnswerDiffers):
+                raise
             # Someone may have been first meanwhile: then a handler fails, or the log refuses the second row.
             if recalled := self._log.recall(envelope.id, event):
                 return recalled.answer

@@ -216,7 +216,7 @@ REGISTRY: dict[str, Diagnostic] = {
         (
             "ATM031",
             "A handler returned something else than it committed",
-            "The committed answer is stored for repeats; the caller must not be told another.",
+            "The committed answer is stored for repeats, and the change with it; the caller must not be told another.",
             "End the handler with `return uow.commit(answer)`.",
         ),
         (
@@ -320,6 +320,12 @@ REGISTRY: dict[str, Diagnostic] = {
             "A handler made an invalid value",
             "A message or an answer that the handler made breaks the constraints in its annotations.",
             "Correct the handler; its own message was valid.",
+        ),
+        (
+            "ATM049",
+            "An event that is only recorded",
+            "Projections show what a command changed; this event came from outside, and nothing was changed.",
+            "Emit the event that triggers the command; the command records this one.",
         ),
         # Running it.
         (

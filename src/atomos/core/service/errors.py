@@ -120,6 +120,12 @@ class MadeInvalid(Diagnosed):
     code = "ATM048"
 
 
+class OnlyRecorded(Diagnosed):
+    """An event was emitted that only a command may record."""
+
+    code = "ATM049"
+
+
 class Repeated(Diagnosed):
     """The message's id is in the log already: a repeat, which the bus answers with what the first one was told."""
 

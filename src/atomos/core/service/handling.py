@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +75,10 @@ class Handling:
 
     def __exit__(self, *_: object) -> None:
         _CURRENT.reset(self._token)
-        for close in self._closers:
-            close()
+        if self._closers:
+            with ExitStack() as stack:
+                for close in self._closers:
+                    stack.callback(close)
 
     def at_end(self, close: Callable[[], None]) -> None:
         """Have something closed when the handling ends, whatever its end."""

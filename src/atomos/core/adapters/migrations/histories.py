@@ -59,7 +59,7 @@ def upgrade(database: Database, histories: Sequence[History]) -> list[str]:
 
 
 def pending(database: Database, histories: Sequence[History]) -> list[str]:
-    """Name the versions that the database lacks. Raises `DatabaseVersion` when it is newer than this build."""
+    """Name the versions that the database lacks; none when it is newer than this build, which is still served."""
     with database.look() as connection:
         return [
             f"{history.name} {revision}"
@@ -83,8 +83,9 @@ def _missing(connection: Connection, history: History) -> list[str]:
     context = MigrationContext.configure(connection, opts={"version_table": history.version_table})
     current = context.get_current_heads()
     known = [revision.revision for revision in script.walk_revisions()]
-    if unknown := set(current) - set(known):
-        raise DatabaseVersion(f"{history.name} is at {', '.join(unknown)}, which this build does not know.")
+    if set(current) - set(known):
+        # A newer build has been here: old and new run together while a deployment goes on.
+        return []
     newest_first = known[: known.index(current[0])] if current else known
     return newest_first[::-1]
 
