@@ -14,7 +14,6 @@ from ..domain.messages import Created, Message, answer_of
 from ..service.errors import Unreadable
 from ..service.injection import members
 
-
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
 
 
@@ -57,11 +56,9 @@ def fingerprint(message: Message) -> str:
 
     A field that has its default does not count: adding one must not make a repeat from before look different.
     """
-    said = {
-        name: value
-        for name, default in _defaults(type(message))
-        if (value := getattr(message, name)) != default
-    }
+    kind: Any = type(message)
+    given = ((name, default, getattr(message, name)) for name, default in _defaults(kind))
+    said = {name: value for name, default, value in given if value != default}
     text = _ENCODER.encode((message.wire_name, message.wire_version, said))
     return blake2b(text, digest_size=16).hexdigest()
 
