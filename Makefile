@@ -21,12 +21,14 @@ dev: $(DEV) ## serve with reloader and debugger (`make dev SQL=1` prints every s
 
 test: $(DEV) ## every test that needs no service
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(XDIST) -m "not services"
+	$(BIN)/coverage run -m pytest $(XDIST) -m "not services" --ignore tests/e2e
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+	$(BIN)/pytest $(XDIST) --dist load -m "not services" tests/e2e
 
 test-all: $(DEV) ## what needs services: PostgreSQL on 127.0.0.1:5432 (ATOMOS_TEST_POSTGRES_URL)
-	$(BIN)/pytest $(XDIST) -m services
+	$(BIN)/pytest $(XDIST) -m services --ignore tests/e2e
+	$(BIN)/pytest $(XDIST) --dist load -m services tests/e2e
 
 check: format lint types contracts test test-all ## all that CI runs
 

@@ -14,6 +14,12 @@ from tests.conftest import DATABASES
 
 from .claim_racer import hasten
 
+ON_SQLITE = pytest.mark.parametrize("log_url", DATABASES[:1], indirect=True)
+"""For what only SQLite does."""
+
+ON_POSTGRESQL = pytest.mark.parametrize("log_url", DATABASES[1:], indirect=True)
+"""For what only PostgreSQL does."""
+
 
 def _migrate(url: str) -> None:
     database = Database(url)

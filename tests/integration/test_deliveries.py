@@ -30,6 +30,8 @@ from atomos.core.service.envelope import Envelope, new_id
 from atomos.testing import MovedClock
 from atomos.testing.processes import wait_until
 
+from .conftest import ON_POSTGRESQL, ON_SQLITE
+
 SECONDS = 10.0
 LEASE = 15.0
 
@@ -86,8 +88,6 @@ def log(log_database: Database) -> Log:
 @pytest.fixture
 def postgres(log: Log) -> Log:
     """A log on PostgreSQL, where transactions go side by side."""
-    if log.database.dialect != "postgresql":
-        pytest.skip("on SQLite there is one writer at a time")
     return log
 
 
@@ -226,15 +226,15 @@ def test_a_fan_out_whose_delivery_was_lost_is_not_stored_in_part(log: Log) -> No
     assert log.rows("seq", "stock") == []
 
 
+@ON_SQLITE
 def test_on_sqlite_a_claim_in_vain_does_not_wait_for_a_writer(log: Log, beside: Any) -> None:
-    if log.database.dialect != "sqlite":
-        pytest.skip("there, a claim keeps no writer waiting")
     log.send("red", "red")
     log.claim(room=1)
     with log.database.transaction():
         assert not beside(log.claim).result(timeout=3).claimed
 
 
+@ON_POSTGRESQL
 def test_claims_of_one_recipient_wait_for_each_other_and_for_no_other_recipient(
     postgres: Log, beside: Any
 ) -> None:
@@ -250,6 +250,7 @@ def test_claims_of_one_recipient_wait_for_each_other_and_for_no_other_recipient(
     assert len(waiting.result(SECONDS).claimed) == 1
 
 
+@ON_POSTGRESQL
 def test_a_claim_that_waited_for_its_turn_sees_what_was_decided_meanwhile(postgres: Log, beside: Any) -> None:
     postgres.send("red", "red", "blue")
     with postgres.database.transaction() as connection:
@@ -263,6 +264,7 @@ def test_a_claim_that_waited_for_its_turn_sees_what_was_decided_meanwhile(postgr
     assert [each.ordering_key for each in batch.claimed] == ["blue"]
 
 
+@ON_POSTGRESQL
 def test_a_lease_does_not_end_while_a_command_commits_under_it(postgres: Log, beside: Any) -> None:
     postgres.send("red")
     fence = postgres.claim().claimed[0].fence
@@ -277,6 +279,7 @@ def test_a_lease_does_not_end_while_a_command_commits_under_it(postgres: Log, be
     assert postgres.rows("status, alone, attempts") == [("done", False, 1)]
 
 
+@ON_POSTGRESQL
 def test_a_command_that_commits_while_its_lease_is_ended_is_refused(postgres: Log, beside: Any) -> None:
     postgres.send("red")
     fence = postgres.claim().claimed[0].fence
@@ -293,6 +296,7 @@ def test_a_command_that_commits_while_its_lease_is_ended_is_refused(postgres: Lo
     assert postgres.look("select count(*) from atomos_message") == [(1,)]
 
 
+@ON_POSTGRESQL
 def test_completions_do_not_wait_for_claims(postgres: Log, beside: Any) -> None:
     postgres.send("red", "blue")
     one, other = postgres.claim().claimed

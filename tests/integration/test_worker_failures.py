@@ -12,6 +12,7 @@ from atomos.core.domain import DomainError
 from atomos.core.service import Backoff
 from atomos.testing import MovedClock
 
+from .conftest import ON_POSTGRESQL, ON_SQLITE
 from .worker_samples import FAST, Answered, Bells, Called, Rung, Struck, Tolled, Whispered
 
 SLOW_TO_RETRY = FAST._replace(backoff=Backoff(attempts=3, first=60, cap=600))
@@ -205,9 +206,8 @@ def test_a_row_that_is_broken_does_not_keep_the_others_waiting(bells: Bells, pay
     assert bells.statuses("bells.whisper") == ["ready", "done"]
 
 
+@ON_SQLITE
 def test_a_row_in_no_json_at_all_does_not_keep_the_others_waiting(bells: Bells) -> None:
-    if bells.database.dialect == "postgresql":
-        pytest.skip("PostgreSQL stores nothing but JSON there")
     bells.bus.emit(Whispered(number=1))
     bells.change("update atomos_message set payload = '{half'")
     bells.bus.emit(Whispered(number=2))
@@ -241,13 +241,12 @@ def test_a_failure_after_the_lease_was_lost_is_not_noted(bells: Bells) -> None:
     assert bells.rows("bells.ring")[0][1:] == ("done", 1, False, [])
 
 
+@ON_POSTGRESQL
 def test_a_command_whose_lease_was_lost_changes_nothing(
     bells: Bells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.integration.worker_samples.DECISIONS", [7])
     rest = [lambda _: bells.change("delete from atomos_lease"), lambda _: None]
-    if bells.database.dialect == "sqlite":
-        pytest.skip("a command holds the write lock: nobody can take its lease meanwhile")
     bells.script.deeds["count"] = lambda command: rest.pop(0)(command)
     bells.bus.send_later(Struck())
     bells.worker().drain()

@@ -16,6 +16,7 @@ from atomos.core.service import Worker, WorkerSettings
 from atomos.core.service.delivery import NO_ROWS, Batch, Rows, Waiting
 from atomos.testing.processes import wait_until
 
+from .conftest import ON_POSTGRESQL, ON_SQLITE
 from .worker_samples import FAST, Bells, Rung, Tolled, Whispered
 
 SECONDS = 20.0
@@ -265,11 +266,10 @@ class Counted(SqlDeliveries):
         return super().claim(recipient, room, worker, without)
 
 
+@ON_SQLITE
 def test_on_sqlite_a_worker_with_nothing_to_do_takes_no_write_lock(
     log_database: Database, start: Start
 ) -> None:
-    if log_database.dialect != "sqlite":
-        pytest.skip("there, writers do not wait for each other")
     bells = Bells(log_database, deliveries=lambda real: Counted(log_database, real._codec))
     bells.script.deeds["toll"] = _refuse
     for number in range(3):
@@ -409,9 +409,8 @@ def test_a_worker_survives_a_pool_without_a_free_connection(log_database: Databa
     database.close()
 
 
+@ON_POSTGRESQL
 def test_a_worker_survives_a_server_that_was_gone(log_database: Database, start: Start) -> None:
-    if log_database.dialect != "postgresql":
-        pytest.skip("SQLite has no server")
     bells = Bells(log_database)
     start(bells)
     send(bells, 1)
