@@ -86,6 +86,7 @@ def test_a_row_that_backs_off_holds_its_key_and_no_other(bells: Bells) -> None:
     bells.worker(SLOW_TO_RETRY).drain()
     assert bells.script.heard["ring"] == [1, 3]
     assert bells.statuses("bells.ring") == ["retrying", "ready", "done"]
+    assert not bells.leases(), "the rest of its key is in nobody's hands"
 
 
 def test_one_failing_recipient_holds_up_no_other(bells: Bells) -> None:

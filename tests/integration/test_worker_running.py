@@ -161,19 +161,20 @@ class Deaf(SqlDeliveries):
         raise ConnectionError("not just now")
 
 
+@pytest.mark.parametrize("bell", ["bell-{}", "one bell"])
 def test_a_worker_that_cannot_renew_begins_nothing_after_its_lease(
-    log_database: Database, start: Start, gate: threading.Event
+    log_database: Database, start: Start, gate: threading.Event, bell: str
 ) -> None:
     bells = Bells(log_database, lease=0.5, deliveries=lambda real: Deaf(log_database, real._codec, lease=0.5))
     bells.script.deeds["ring"] = lambda _: gate.wait(SECONDS)
-    send(bells, 1, 2)
-    start(bells, FAST._replace(lease=0.5, threads=2))
+    send(bells, 1, 2, bell=bell)
+    worker = start(bells, FAST._replace(lease=0.5, threads=2))
     wait_until(lambda: bells.script.heard["ring"] == [1], SECONDS, "the first ring")
     others = Bells(log_database, lease=0.5)
     start(others, FAST._replace(lease=0.5))
     wait_until(all_are(bells, "bells.ring", "done"), SECONDS, "the other worker")
     gate.set()
-    wait_until(lambda: not bells.leases(), SECONDS, "the end of it")
+    worker.stop()
     assert bells.script.heard["ring"] == [1]
     assert sorted(others.script.heard["ring"]) == [1, 2]
 
@@ -250,6 +251,25 @@ def test_the_threads_of_a_stopped_worker_are_gone(bells: Bells, start: Start) ->
     wait_until(lambda: len(set(threading.enumerate()) - before) >= FAST.threads + 2, SECONDS, "its threads")
     worker.stop()
     wait_until(lambda: not set(threading.enumerate()) - before, SECONDS, "its threads to end")
+
+
+class Dear(SqlDeliveries):
+    """Says that claims of one recipient took long, and of another longer."""
+
+    def claim(self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS) -> Batch:
+        seconds = {"bells.ring": 0.05, "bells.write_down": 0.02}.get(recipient, 0.0)
+        return super().claim(recipient, room, worker, without)._replace(seconds=seconds)
+
+
+def test_a_recipient_that_rests_is_looked_at_again_after_its_rest(
+    log_database: Database, start: Start
+) -> None:
+    bells = Bells(log_database, deliveries=lambda real: Dear(log_database, real._codec))
+    send(bells, 1)
+    start(bells, FAST._replace(poll=60))
+    wait_until(lambda: bells.script.heard["ring"] == [1], SECONDS, "the first ring")
+    send(bells, 2)
+    wait_until(lambda: bells.script.heard["ring"] == [1, 2], 5, "the second ring")
 
 
 class Counted(SqlDeliveries):
@@ -390,6 +410,24 @@ def test_what_could_not_be_noted_at_all_is_done_again_and_not_held_for_ever(
     start(shortly_absent, FAST._replace(lease=0.5))
     wait_until(all_are(shortly_absent, "bells.whisper", "done"), SECONDS, "the whisper")
     assert shortly_absent.script.heard["whisper"] == [1, 1]
+
+
+def test_what_could_not_be_noted_is_not_held_while_the_rest_of_its_batch_goes_on(
+    shortly_absent: Bells, log_database: Database, start: Start, gate: threading.Event
+) -> None:
+    def wait_for_the_second(message: Whispered) -> None:
+        if message.number == 2:
+            gate.wait(SECONDS)
+
+    shortly_absent.deliveries.absent["complete"] = 4  # type: ignore[attr-defined]
+    shortly_absent.script.deeds["whisper"] = wait_for_the_second
+    for number in (1, 2):
+        shortly_absent.bus.emit(Whispered(number=number))
+    start(shortly_absent, FAST._replace(lease=0.5))
+    wait_until(lambda: sorted(shortly_absent.script.heard["whisper"]) == [1, 2], SECONDS, "both to begin")
+    others = Bells(log_database, lease=0.5)
+    start(others, FAST._replace(lease=0.5))
+    wait_until(lambda: 1 in others.script.heard["whisper"], SECONDS / 4, "another worker")
 
 
 def test_a_worker_survives_a_pool_without_a_free_connection(log_database: Database, start: Start) -> None:
