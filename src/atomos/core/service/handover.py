@@ -50,7 +50,7 @@ class Handover:
         The first that fails is the last: the rest of its key leaves the lease with it.
         """
         ended, written = 0, time.monotonic()
-        for claimed in run:
+        for place, claimed in enumerate(run):
             if not held.may_begin:
                 break
             try:
@@ -64,8 +64,9 @@ class Handover:
                 _LOG.warning("delivery.unreadable", error=str(error), **_ids(claimed))
                 break
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is this delivery's
+                held.end(leaving=run[:place])
                 self.write_down(held)
-                return ended + self._fail(held, claimed, run, error)
+                return ended + self._fail(held, run[place:], error)
             ended += 1
             held.end(done=() if completed else (claimed,))
             if time.monotonic() - written > _GATHER_SECONDS:
@@ -103,9 +104,11 @@ class Handover:
             held.abandon()
             _LOG.warning("delivery.fenced", recipient=held.batch.recipient, count=len(fences) - kept)
 
-    def _fail(self, held: Held, claimed: Claimed, run: Run, error: BaseException) -> int:
+    def _fail(self, held: Held, rest: Run, error: BaseException) -> int:
+        # Only from here on: what went before is completed by whoever writes down just now, and held until then.
+        claimed = rest[0]
         failure = self._judge(claimed, error)
-        noted = self._settle(held, run, lambda left: self._deliveries.fail(claimed.fence, failure, left))
+        noted = self._settle(held, rest, lambda left: self._deliveries.fail(claimed.fence, failure, left))
         if not noted:
             held.abandon()
         action = f"delivery.{failure.status.value}" if noted else "delivery.fenced"
