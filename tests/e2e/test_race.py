@@ -11,6 +11,8 @@ from sqlalchemy import create_engine, text
 
 from .conftest import StartService
 
+pytestmark = pytest.mark.timeout(600)
+
 CLIENTS = 8
 LINES = 100
 

@@ -20,6 +20,9 @@ from atomos.testing.processes import Service, wait_until
 from .conftest import StartService
 from .datasets import Files, northwind, online_retail
 
+# Thousands of requests, each of which waits for the disk.
+pytestmark = pytest.mark.timeout(900)
+
 ONLY_POSTGRESQL = pytest.mark.parametrize(
     "database_url", [pytest.param("postgresql", marks=pytest.mark.services)], indirect=True
 )
