@@ -16,12 +16,16 @@ from dependency_injector.errors import Error as InjectionError
 from flask import Flask, Response
 
 from atomos.core.adapters import CORE, History, exposition, logs, pending, upgrade
+from atomos.core.adapters.health import LogHealth
 from atomos.core.api.app import install
 from atomos.core.container import Context, flaws, offers_of
 from atomos.core.service import Finding, JoinedRoutes, MessageBus, Offers, WiringError, Worker
 from atomos.core.service.checks import check
 from atomos.core.service.diagnostics import Diagnosed
+from atomos.core.service.threads import Chore
 from atomos.settings import Settings, load
+
+_RETENTION_SECONDS = 3.0
 
 DEFAULT_APP = "atomos.container:Application"
 
@@ -53,6 +57,7 @@ class Atomos:
             log=core.message_log(),
             clock=core.clock(),
             meter=core.meter(),
+            schedules=core.schedules,
         )
 
     @property
@@ -68,6 +73,7 @@ class Atomos:
             bus=self.bus,
             blueprints=[blueprint for context in self.contexts for blueprint in context.blueprints],
             checks=self.checks(),
+            warnings=self.warnings(),
             title="Atomos",
             version=metadata.version("atomos-framework"),
         )
@@ -89,7 +95,9 @@ class Atomos:
     def worker(self) -> Worker:
         """Make a worker; `close` stops it."""
         core = self.container.core
-        worker = Worker(self.bus, core.deliveries(), core.wake(), core.worker_settings())
+        worker = Worker(
+            self.bus, core.deliveries(), core.wake(), core.worker_settings(), core.workers(), self._chores()
+        )
         self._workers.append(worker)
         return worker
 
@@ -97,6 +105,7 @@ class Atomos:
         """Stop the workers and close every connection, each of them even if another fails."""
         with ExitStack() as closing:
             closing.callback(self.container.core.database().close)
+            closing.callback(self.container.core.wake().close)
             for worker in self._workers:
                 closing.callback(worker.stop)
             self._workers.clear()
@@ -104,6 +113,20 @@ class Atomos:
     def checks(self) -> Mapping[str, Callable[[], str | None]]:
         """Give the checks of readiness: each says what is wrong, or None."""
         return {"database": self._database_answers, "migrations": self._migrations_missing}
+
+    def warnings(self) -> Mapping[str, Callable[[], str | None]]:
+        """Give what people should see, and what takes no process out of service."""
+        health: LogHealth = self.container.core.health()
+        return {
+            "waiting": health.waiting,
+            "worker": health.without_worker,
+            "transaction": health.open_transaction,
+        }
+
+    def _chores(self) -> list[Chore]:
+        if not self.settings.delivery.retention:
+            return []
+        return [Chore("retention", _RETENTION_SECONDS, self.container.core.retention())]
 
     def _part(self, name: str) -> containers.Container:
         part = getattr(self.container, name, None)
@@ -120,10 +143,8 @@ class Atomos:
         text, content_type = exposition(self.container.core.metrics())
         return Response(text, content_type=content_type)
 
-    def _database_answers(self) -> str | None:
-        with self.container.core.database().look() as connection:
-            connection.exec_driver_sql("select 1")
-        return None
+    def _database_answers(self) -> None:
+        self.container.core.health().answers()
 
     def _migrations_missing(self) -> str | None:
         missing = pending(self.container.core.database(), self.histories)
@@ -192,6 +213,6 @@ def _from_pyproject() -> str | None:
 
 
 def _config(settings: Settings) -> dict[str, Any]:
-    sections = ("database", "delivery", "notifications", "storage", "http", "log")
+    sections = ("database", "delivery", "notifications", "storage", "health", "http", "log")
     own = {name: asdict(cast(Any, section)) for name, section in settings.contexts.items()}
     return {**{name: asdict(getattr(settings, name)) for name in sections}, **own}

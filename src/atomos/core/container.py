@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from typing import NamedTuple
 
 from click import Command
 from dependency_injector import containers, providers
 from prometheus_client import CollectorRegistry
 
-from .adapters.clock import SystemClock
+from .adapters.clock import DatabaseClock
 from .adapters.codec import Codec
 from .adapters.database import Database, Sessions
 from .adapters.deliveries import SqlDeliveries
+from .adapters.health import HealthLimits, LogHealth
 from .adapters.message_log import SqlMessageLog
 from .adapters.migrations import History
 from .adapters.notifications import EmailNotifications, LogNotifications
+from .adapters.operations import SqlControl, SqlInspection, SqlRetention
+from .adapters.schedules import SqlSchedules
 from .adapters.storage import FileStorage
 from .adapters.telemetry import PrometheusMeter
+from .adapters.waking import wake_of
+from .adapters.workers import SqlWorkers
 from .api.entrypoints import Entrypoints
 from .container_flaws import flaws
 from .container_offers import made_by, offers_of
@@ -26,7 +30,7 @@ from .service.errors import NoHandling
 from .service.handling import current_handling
 from .service.retry import Backoff
 from .service.routes import JoinedRoutes, Routes
-from .service.worker import WorkerSettings
+from .service.worker_settings import WorkerSettings
 
 __all__ = ["Context", "CoreContainer", "current_envelope", "flaws", "made_by", "offers_of"]
 
@@ -55,7 +59,7 @@ def current_envelope() -> Envelope:
 
 
 def _codec(routes: JoinedRoutes) -> Codec:
-    return Codec(routes.messages())
+    return Codec(routes.messages(), routes.upcasts, routes.declarations())
 
 
 class CoreContainer(containers.DeclarativeContainer):
@@ -67,10 +71,8 @@ class CoreContainer(containers.DeclarativeContainer):
     config = providers.Configuration(strict=True)
     routes = providers.Dependency(instance_of=JoinedRoutes)
 
-    clock = providers.ThreadSafeSingleton(SystemClock)
     metrics = providers.ThreadSafeSingleton(CollectorRegistry)
     meter = providers.ThreadSafeSingleton(PrometheusMeter, registry=metrics)
-    wake = providers.ThreadSafeSingleton(threading.Event)
     codec = providers.ThreadSafeSingleton(_codec, routes=routes)
 
     database = providers.ThreadSafeSingleton(
@@ -83,14 +85,22 @@ class CoreContainer(containers.DeclarativeContainer):
         lock_timeout=config.database.lock_timeout,
         echo=config.database.echo,
     )
+    clock = providers.ThreadSafeSingleton(DatabaseClock, database=database)
     sessions = providers.ThreadSafeSingleton(Sessions, database=database)
     session = providers.Callable(Sessions.current, sessions)
     envelope = providers.Callable(current_envelope)
 
+    wake = providers.ThreadSafeSingleton(wake_of, database=database, listen=config.delivery.listen)
     message_log = providers.ThreadSafeSingleton(SqlMessageLog, database=database, codec=codec, wake=wake)
     deliveries = providers.ThreadSafeSingleton(
         SqlDeliveries, database=database, codec=codec, lease=config.delivery.lease
     )
+    schedules = providers.ThreadSafeSingleton(SqlSchedules, database=database, log=message_log, codec=codec)
+    inspection = providers.ThreadSafeSingleton(SqlInspection, database=database, lease=config.delivery.lease)
+    control = providers.ThreadSafeSingleton(
+        SqlControl, database=database, codec=codec, lease=config.delivery.lease
+    )
+    retention = providers.ThreadSafeSingleton(SqlRetention, database=database, days=config.delivery.retention)
     worker_settings = providers.Factory(
         WorkerSettings,
         threads=config.delivery.threads,
@@ -101,6 +111,20 @@ class CoreContainer(containers.DeclarativeContainer):
             attempts=config.delivery.attempts,
             first=config.delivery.backoff,
             cap=config.delivery.backoff_cap,
+        ),
+        quickly=config.delivery.quickly,
+        limit=config.delivery.limit,
+    )
+    workers = providers.ThreadSafeSingleton(SqlWorkers, database=database, codec=codec)
+
+    health = providers.ThreadSafeSingleton(
+        LogHealth,
+        database=database,
+        limits=providers.Factory(
+            HealthLimits,
+            waiting=config.health.waiting,
+            transaction=config.health.transaction,
+            alive=config.health.alive,
         ),
     )
 

@@ -5,6 +5,7 @@ from .mistakes import Mistake, SettingsError
 from .sections import (
     DatabaseSettings,
     DeliverySettings,
+    HealthSettings,
     HttpSettings,
     LogSettings,
     NotificationsSettings,
@@ -17,6 +18,7 @@ from .showing import Row
 __all__ = [
     "DatabaseSettings",
     "DeliverySettings",
+    "HealthSettings",
     "HttpSettings",
     "LogSettings",
     "Mistake",

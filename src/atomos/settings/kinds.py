@@ -41,6 +41,15 @@ class Form:
 Seconds = Annotated[float, Between(0.001, 86_400)]
 """A time from a millisecond to a day."""
 
+Patience = Annotated[float, Between(0, 604_800)]
+"""A time of up to a week; zero is for ever."""
+
+Tries = Annotated[int, Between(0, 10)]
+"""How often something is tried again, zero to ten times."""
+
+Days = Annotated[float, Between(0, 36_500)]
+"""A time of up to a hundred years, in days."""
+
 Count = Annotated[int, AtLeast(1)]
 """How many, at least one."""
 
@@ -53,8 +62,8 @@ Text = Annotated[str, Length(1)]
 DatabaseUrl = Annotated[
     str,
     Form(
-        "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
-        r"sqlite://(/.+)?|postgresql(\+psycopg)?://.*",
+        "sqlite:///FILE (not :memory:, which no other connection sees) or postgresql://USER:PASSWORD@HOST/NAME",
+        r"sqlite:///(?!(:memory:)?(\?|$)|file:)[^?].*|postgresql(\+psycopg)?://.*",
     ),
 ]
 """Where a database is: `sqlite:///FILE`, `postgresql://...` or `postgresql+psycopg://...`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.domain import Sensitive
-from .kinds import Address, Count, DatabaseUrl, Port, Seconds, StorageUrl, Text
+from .kinds import Address, Count, DatabaseUrl, Days, Patience, Port, Seconds, StorageUrl, Text, Tries
 from .showing import Row, rows, without_secrets
 
 
@@ -66,6 +66,10 @@ class DeliverySettings:
     poll: Seconds = 0.2
     """Seconds between two looks at the log when nothing wakes the worker."""
 
+    listen: bool = True
+    """Whether a commit wakes the workers of other processes at once. Default: true; behind a pooler that gives
+    each transaction another connection, false: then they look every `poll` seconds."""
+
     attempts: Count = 10
     """How often a delivery is tried before it is dead; 1 means no retry."""
 
@@ -74,6 +78,18 @@ class DeliverySettings:
 
     backoff_cap: Seconds = 300.0
     """The longest pause between two attempts, in seconds."""
+
+    quickly: Tries = 3
+    """How often a conflict, or something unavailable, is tried again in place before it counts; zero: never."""
+
+    limit: Patience = 300.0
+    """Seconds that a handler may take before its delivery has failed; zero: any time. A route may say another."""
+
+    retention: Days = 30.0
+    """Days that a conversation is kept after its last message, once all of it is done or discarded; 0: for ever.
+
+    A repeat of a message that was removed is a new message.
+    """
 
     def __post_init__(self) -> None:
         """Refuse a first pause that is longer than the longest; raises ValueError."""
@@ -133,6 +149,20 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """Section `[health]`: from when on `/health/ready` warns of something; it stays ready."""
+
+    waiting: Seconds = 60.0
+    """Seconds that a delivery may wait while nobody works on it."""
+
+    transaction: Seconds = 60.0
+    """Seconds that a transaction in the database may be open, whoever opened it (PostgreSQL)."""
+
+    alive: Seconds = 30.0
+    """Seconds after which a worker that was not seen counts as gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
     """Section `[http]`: how the service is served."""
 
@@ -182,6 +212,9 @@ class Settings:
     storage: StorageSettings = field(default_factory=StorageSettings)
     """Where files are kept."""
 
+    health: HealthSettings = field(default_factory=HealthSettings)
+    """From when on `/health/ready` warns of something."""
+
     http: HttpSettings = field(default_factory=HttpSettings)
     """How the service is served."""
 
@@ -212,6 +245,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "delivery": DeliverySettings,
     "notifications": NotificationsSettings,
     "storage": StorageSettings,
+    "health": HealthSettings,
     "http": HttpSettings,
     "log": LogSettings,
 }

@@ -77,3 +77,31 @@ class PostgresTemplate:
     def _administer(self, statement: LiteralString, *names: str) -> None:
         with psycopg.connect(self._server, autocommit=True, connect_timeout=5) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@contextmanager
+def made_postgres_template(migrate: Migrate) -> Iterator[PostgresTemplate]:
+    """Make a template for the tests of a session, and remove it; skip them, or fail, where there is no server."""
+    try:
+        template = PostgresTemplate(migrate)
+    except psycopg.OperationalError as error:
+        need_service("PostgreSQL", error)
+        raise
+    yield template
+    template.remove()
+
+
+@contextmanager
+def fresh_url(
+    request: pytest.FixtureRequest, folder: Path, sqlite: SqliteTemplate, postgresql: str
+) -> Iterator[str]:
+    """Give a fresh database's URL, of the kind that the fixture's parameter says.
+
+    `postgresql` names the fixture of the template, which is asked for only where it is needed.
+    """
+    if request.param == "sqlite":
+        yield sqlite.fresh(folder)
+        return
+    template: PostgresTemplate = request.getfixturevalue(postgresql)
+    with template.fresh() as url:
+        yield url

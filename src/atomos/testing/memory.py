@@ -11,14 +11,19 @@ from atomos.core.domain import Aggregate, Event
 from atomos.core.service import Conflict, Repository, UnitOfWork
 from atomos.core.service.delivery import Fence, Record
 from atomos.core.service.handling import Handling
+from atomos.core.service.later import Later
 
 T = TypeVar("T", bound=Aggregate)
 
 
 class MemoryStore:
-    """What was committed: aggregates by class and identity, the events they recorded, and the log's records."""
+    """What was committed: aggregates by class and identity, the events they recorded, and the log's records.
+
+    `later` is what was sent later and neither replaced nor cancelled since.
+    """
 
     def __init__(self) -> None:
+        self.later: list[Later] = []
         self.aggregates: dict[tuple[type[Aggregate], str], Aggregate] = {}
         self.events: list[Event[Any]] = []
         self.records: list[Record] = []
@@ -35,6 +40,7 @@ class MemoryUnitOfWork(UnitOfWork):
         self.store = store
         self._loaded: dict[int, tuple[int, bytes]] = {}
         self._pending: list[Record] = []
+        self._taken_back: set[tuple[str, str]] = set()
 
     @property
     def committed(self) -> bool:
@@ -79,7 +85,16 @@ class MemoryUnitOfWork(UnitOfWork):
     def _write(self, records: Sequence[Record], completes: Fence | None) -> None:  # noqa: ARG002 - the port has it
         self._pending = list(records)
 
+    def _take_back(self, name: str, key: str) -> bool:
+        waits = any((each.name, each.key) == (name, key) for each in self.store.later)
+        is_new = (name, key) not in self._taken_back
+        self._taken_back.add((name, key))
+        return waits and is_new
+
     def _commit(self) -> None:
+        over = self._taken_back | {(each.name, each.key) for each in self._later if each.name is not None}
+        self.store.later = [each for each in self.store.later if (each.name, each.key) not in over]
+        self.store.later += self._later
         for each in self._tracked:
             self.store.aggregates[type(each), each.identity] = each
         self.store.events += self._said

@@ -120,7 +120,11 @@ def http(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def drain(atomos: Any) -> Callable[[], int]:
-    """Deliver all that is due, in this thread; it gives the number of deliveries that ended."""
+    """Deliver all that is due, in this thread; it gives the number of deliveries that ended.
+
+    Schedules are planned from where the clock is when the test begins.
+    """
+    atomos.bus.arrange()
     return atomos.worker().drain  # type: ignore[no-any-return]
 
 
@@ -134,10 +138,12 @@ def override(atomos: Any) -> Iterator[Override]:
 
 
 def _moved(core: Any, clock: MovedClock) -> AbstractContextManager[Any]:
-    from atomos.core.adapters import SqlDeliveries
+    from atomos.core.adapters import SqlDeliveries, SqlSchedules
 
     stack = ExitStack()
     stack.enter_context(core.clock.override(clock))
     deliveries = SqlDeliveries(core.database(), core.codec(), now=clock.now)
     stack.enter_context(core.deliveries.override(deliveries))
+    schedules = SqlSchedules(core.database(), core.message_log(), core.codec(), now=clock.now)
+    stack.enter_context(core.schedules.override(schedules))
     return stack

@@ -36,7 +36,7 @@ def handling() -> Iterator[Handling]:
     id_ = new_id()
     envelope = Envelope(id_, id_, None, datetime.now(UTC), None, "test", None)
     plan = HandlerPlan("probe", lambda _: None, "probe", SilentMeter(), records=cast(Any, _Everything()))
-    with Handling(cast(Flow, _OpenFlow()), plan, envelope, Probe()) as probe:
+    with Handling(cast(Flow, _OpenFlow()), plan, envelope, Probe(), lambda: datetime.now(UTC)) as probe:
         yield probe
 
 

@@ -12,8 +12,9 @@ from ..domain.errors import AtomosError
 from ..service.errors import Conflict, ReadOnly, Repeated
 from ..service.ports import Unavailable
 
-_LOG_KEY = "atomos_message_pkey"
-_SQLITE_LOG_KEY = "atomos_message.id"
+# One statement inserts messages with their deliveries: either key may be the one that meets a repeat.
+_LOG_KEYS = ("atomos_message_pkey", "atomos_delivery_pkey")
+_SQLITE_LOG_KEYS = ("atomos_message.id", "atomos_delivery.message_id")
 
 _CONFLICTS = {
     "40001": "the transaction could not be serialised",
@@ -46,7 +47,7 @@ def _postgresql(error: psycopg.Error, place: str) -> AtomosError | None:
         constraint = error.diag.constraint_name
         return (
             Repeated(place)
-            if constraint == _LOG_KEY
+            if constraint in _LOG_KEYS
             else Conflict(f"{place}: {constraint}: someone was first.")
         )
     if state in _CONFLICTS:
@@ -64,7 +65,9 @@ def _sqlite(error: sqlite3.Error, place: str) -> AtomosError | None:
     name = getattr(error, "sqlite_errorname", "")
     if name in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"):
         return (
-            Repeated(place) if _SQLITE_LOG_KEY in said else Conflict(f"{place}: {said}: someone was first.")
+            Repeated(place)
+            if any(key in said for key in _SQLITE_LOG_KEYS)
+            else Conflict(f"{place}: {said}: someone was first.")
         )
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return Conflict(f"{place}: the database was busy for too long.")

@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from time import perf_counter
 
+from sqlalchemy import Connection
+
 from ..domain.messages import Message
-from ..service.delivery import NO_ROWS, Batch, Claimed, Deliveries, Failure, Fence, Rows, Waiting
+from ..service.delivery import (
+    NO_LIMITS,
+    NO_ROWS,
+    Batch,
+    Claimed,
+    Deliveries,
+    Failure,
+    Fence,
+    Rows,
+    Status,
+    Waiting,
+)
 from ..service.envelope import Envelope
 from ..service.errors import Unreadable
+from ..service.failpoints import failpoint
 from .codec import Codec
 from .database import Database
-from .dialects import ClaimedRow, dialect_of
+from .dialects import ClaimedRow, Register, dialect_of
+from .vacuum import vacuum
+from .walks import Walks
 
 
 class SqlDeliveries(Deliveries):
     """Claims of one recipient are one at a time: its row in the register is locked.
 
     `lease` is how long a claim lasts without a renewal, in seconds. `now` is the time that tests give; None
-    asks the database, whose clock is the only one that counts.
+    asks the database, whose clock is the only one that counts. `walks` says how far claims look.
     """
 
     def __init__(
-        self, database: Database, codec: Codec, lease: float = 15.0, now: Callable[[], datetime] | None = None
+        self,
+        database: Database,
+        codec: Codec,
+        lease: float = 15.0,
+        now: Callable[[], datetime] | None = None,
+        walks: Walks | None = None,
     ) -> None:
         self._database = database
         self._codec = codec
         self._lease = timedelta(seconds=lease)
         self._now: Callable[[], datetime | None] = now or (lambda: None)
+        self._walks = walks or Walks()
 
-    def enrol(self, recipients: Sequence[str]) -> None:
-        """Add recipients to the register, where they are not in it yet."""
-        with self._database.transaction() as connection:
-            dialect_of(connection).enrol(connection, recipients)
+    def enrol(self, recipients: Sequence[str], at_once: Mapping[str, int] = NO_LIMITS) -> None:
+        """Add recipients to the register, where they are not in it yet; set how many may be in hand at once."""
+        with self._database.transaction(self._database.claims) as connection:
+            dialect_of(connection).enrol(connection, recipients, at_once)
 
     def waiting(self, recipients: Sequence[str]) -> Sequence[Waiting]:
         """Say which of these recipients are worth a look."""
@@ -42,61 +66,96 @@ class SqlDeliveries(Deliveries):
 
     def tidy(self, recipient: str) -> None:
         """End a recipient's leases that ran out, and make ready what is due, for everyone."""
-        with self._database.transaction() as connection:
+        with self._database.transaction(self._database.claims) as connection:
             log, now = dialect_of(connection), self._now()
-            if log.lock_recipient(connection, recipient):
-                log.expire(connection, recipient, now)
-                log.wake_due(connection, now)
+            log.hold_recipient(connection, recipient)
+            log.expire(connection, recipient, now)
+            log.wake_due(connection, now)
+            failpoint("tidying.inside")
 
-    def claim(self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS) -> Batch:
+    def claim(
+        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, lone: bool = True
+    ) -> Batch:
         """Claim at most `room` deliveries of a recipient; none of `without`, nor of its keys."""
         started = perf_counter()
         if self._is_in_vain(recipient, without):
             return Batch(0, recipient, (), perf_counter() - started)
-        with self._database.transaction() as connection:
+        with self._database.transaction(self._database.claims) as connection:
             log = dialect_of(connection)
-            if not log.lock_recipient(connection, recipient):
+            now = self._now()
+            register = log.lock_recipient(connection, recipient, now)
+            if register is None:
                 return Batch(0, recipient, ())
             started = perf_counter()
-            rows = log.claim(
+            most = min(room, _most(connection, recipient, register))
+            among = self._walks.next(recipient)
+            claim = partial(
+                log.claim,
                 connection,
                 recipient,
-                room=room,
+                room=most,
+                among=among,
                 worker=worker,
                 lease=self._lease,
-                without=without,
-                now=self._now(),
+                now=now,
             )
+            rows = claim(without=without, lone=lone) if most > 0 else []
+            if most > 0 and not rows and not lone and any(others := log.lone(connection, recipient)):
+                rows = claim(without=without.with_(others), lone=False)
             seconds = perf_counter() - started
+            failpoint("claim.inside")
+        failpoint("claim.after")
+        self._walks.walked(recipient, among, len(rows) < most, seconds)
         claimed = tuple(self._claimed(recipient, row) for row in rows)
-        return Batch(rows[0].lease if rows else 0, recipient, claimed, seconds)
+        # A walk among all has a rest of its own; the claims between two of them are cheap.
+        dear = 0.0 if among is None else seconds
+        is_lone = bool(rows) and rows[0].alone
+        return Batch(rows[0].lease if rows else 0, recipient, claimed, dear, register.probing, is_lone)
 
     def complete(self, fences: Sequence[Fence], left: Rows) -> int:
         """Complete deliveries of one lease; say how many were still held."""
         lease, recipient, _ = fences[0]
+        failpoint("completion.before")
         with self._database.transaction() as connection:
             log = dialect_of(connection)
             held = log.complete(connection, lease, recipient, [each.seq for each in fences], self._now())
             log.keep(connection, lease, left)
+            failpoint("completion.inside")
+        failpoint("completion.after")
         return held
 
     def fail(self, fence: Fence, failure: Failure, left: Rows) -> bool:
         """Note a failure; the rest of its key leaves the lease in the same transaction."""
+        what = "retrying" if failure.status is Status.RETRYING else "burial"
         with self._database.transaction() as connection:
             log = dialect_of(connection)
             held = log.fail(connection, fence, failure, self._now())
             log.keep(connection, fence.lease, left)
+            failpoint(f"{what}.inside")
+        failpoint(f"{what}.after")
         return held
 
     def keep(self, lease: int, left: Rows) -> None:
         """Let a lease hold no more than what is left."""
+        failpoint("release.before")
         with self._database.transaction() as connection:
             dialect_of(connection).keep(connection, lease, left)
 
     def renew(self, leases: Sequence[int]) -> Sequence[int]:
         """Prolong leases; name those that are still there."""
-        with self._database.transaction() as connection:
+        failpoint("renewal.before")
+        with self._database.transaction(self._database.renewals) as connection:
             return dialect_of(connection).renew(connection, leases, self._lease, self._now())
+
+    def probe(self, recipient: str, pause: float | None) -> None:
+        """Let claims take one row, after a pause; None: claim as usual."""
+        with self._database.transaction() as connection:
+            after = None if pause is None else timedelta(seconds=pause)
+            dialect_of(connection).probe(connection, recipient, after, self._now())
+
+    def vacuum(self) -> bool:
+        """Vacuum deliveries and leases on PostgreSQL, one at a time; elsewhere there is nothing to do."""
+        return self._database.dialect != "postgresql" or vacuum(self._database)
 
     def _is_in_vain(self, recipient: str, without: Rows) -> bool:
         # Only on SQLite does a claim keep every writer waiting, whatever they write.
@@ -125,3 +184,14 @@ class SqlDeliveries(Deliveries):
         )
         fence = Fence(row.lease, recipient, row.seq)
         return Claimed(fence, row.ordering_key, row.attempts, envelope, message, problem)
+
+
+def _most(connection: Connection, recipient: str, register: Register) -> int:
+    # In a statement of its own: only a snapshot that is younger than the lock has all leases.
+    if register.rests:
+        return 0
+    if register.probing:
+        return 1 - dialect_of(connection).in_leases(connection, recipient)
+    if register.at_once is None:
+        return sys.maxsize
+    return register.at_once - dialect_of(connection).in_leases(connection, recipient)

@@ -2,50 +2,85 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from ..domain.errors import AtomosError
 from ..service.delivery import Fence, MessageLog, Recalled, Record, Status
-from ..service.errors import LeaseLost, Reused
+from ..service.errors import LeaseLost, NewerBuild, Repeated, Reused
+from ..service.failpoints import failpoint
+from ..service.waking import Wake
 from .codec import Codec, fingerprint
 from .database import Database
 from .database_errors import explain
 from .dialects import DeliveryRow, MessageRow, dialect_of
 
+_STORED = text("select name, version, cast(payload as text) from atomos_message where id = :id")
+
 
 class SqlMessageLog(MessageLog):
     """Writes the log's rows, in the transaction of a unit of work or in one of its own.
 
-    `wake` is set after each commit, so that a worker in this process looks at once.
+    `wake` is told of each commit, so that workers look at once.
     """
 
-    def __init__(self, database: Database, codec: Codec, wake: threading.Event) -> None:
+    def __init__(self, database: Database, codec: Codec, wake: Wake) -> None:
         self._database = database
         self._codec = codec
         self._wake = wake
 
     def recall(self, message_id: str, message: Any) -> Recalled | None:
         """Find what the sender of this message was told, or None. Raises `Reused` when its content was another."""
-        with self._database.look() as connection:
-            found = dialect_of(connection).recall(connection, message_id)
+        try:
+            with self._database.look() as connection:
+                found = dialect_of(connection).recall(connection, message_id)
+        except Exception as error:
+            raise self.explain(error, "the message log") or error from error
         if found is None:
             return None
-        if found[0] != fingerprint(message):
+        if found[0] != fingerprint(message) and not self._is_the_same(message_id, message):
             raise Reused(f"{type(message).__name__} {message_id} was stored with another content.")
         return Recalled(None if found[1] is None else self._codec.decode_answer(type(message), found[1]))
+
+    def _is_the_same(self, message_id: str, message: Any) -> bool:
+        # It may have been sent, or be sent again, by a build with another version of it.
+        with self._database.look() as connection:
+            name, version, payload = connection.execute(_STORED, {"id": message_id}).one()
+        if name != message.wire_name or version == message.wire_version:
+            return False
+        if version > message.wire_version:
+            raise NewerBuild(f"{name} {message_id} is stored in version {version}.")
+        return fingerprint(self._codec.decode(name, version, payload)) == fingerprint(message)
+
+    def knows(self, message_id: str) -> bool:
+        """Whether a message of this id is stored."""
+        with self._database.look() as connection:
+            return dialect_of(connection).recall(connection, message_id) is not None
 
     def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:
         """Store records in a transaction of their own, and complete a delivery with them."""
         try:
             with self._database.transaction() as connection:
                 self.write(connection, records, completes)
+                failpoint("append.before")
         except Exception as error:
             raise self.explain(error, "the message log") or error from error
+        failpoint("append.after")
         self.committed()
+
+    def take_back(self, timer: str, why: str) -> bool:
+        """Discard what is scheduled under a timer's title, in a transaction of its own."""
+        try:
+            with self._database.transaction() as connection:
+                return self.discard(connection, timer, why)
+        except Exception as error:
+            raise self.explain(error, "the message log") or error from error
+
+    def discard(self, connection: Connection, timer: str, why: str) -> bool:
+        """Discard what is scheduled under a timer's title, in the transaction of a connection."""
+        return dialect_of(connection).discard(connection, timer, why, None)
 
     def explain(self, error: Exception, place: str) -> AtomosError | None:
         """Say what an error of the database means."""
@@ -53,9 +88,12 @@ class SqlMessageLog(MessageLog):
 
     def write(self, connection: Connection, records: Sequence[Record], completes: Fence | None) -> None:
         """Write records in the transaction of a connection. Raises `LeaseLost` when `completes` is not held."""
-        log = dialect_of(connection)
-        if keys := _foreign_keys(records):
+        log, timers = dialect_of(connection), _timers(records)
+        if keys := sorted(_foreign_keys(records) | timers.keys()):
             log.lock_keys(connection, keys)
+        for timer, id_ in timers.items():
+            # Under its lock, and in a statement of its own: of two that set one timer at once, one is left.
+            log.discard(connection, timer, f"replaced by {id_}", None)
         messages = [self._message(record) for record in records if not record.stored]
         deliveries = [row for record in records for row in _deliveries(record)]
         if not log.write(connection, messages, deliveries, completes, None):
@@ -64,11 +102,13 @@ class SqlMessageLog(MessageLog):
             )
         for record in records:
             if record.stored:
-                log.answer(connection, record.envelope.id, self._codec.encode_answer(record.answer))
+                answer = self._codec.encode_answer(record.answer)
+                if not log.answer(connection, record.envelope.id, answer):
+                    raise Repeated(f"{type(record.message).__name__} {record.envelope.id} was obeyed before.")
 
     def committed(self) -> None:
-        """Wake the worker."""
-        self._wake.set()
+        """Wake the workers."""
+        self._wake.announce()
 
     def _message(self, record: Record) -> MessageRow:
         envelope, message = record.envelope, record.message
@@ -98,17 +138,22 @@ def _deliveries(record: Record) -> list[DeliveryRow]:
             each.ordering_key,
             Status.READY.value if each.until is None else Status.SCHEDULED.value,
             each.until,
+            each.timer,
         )
         for each in record.deliveries
     ]
 
 
-def _foreign_keys(records: Sequence[Record]) -> list[str]:
-    """Name the keys that no aggregate's lock guards, sorted: whoever numbers rows of such a key waits its turn."""
-    keys = {
+def _timers(records: Sequence[Record]) -> dict[str, str]:
+    """Give the id of the message that every timer is set for, by its title."""
+    return {each.timer: record.envelope.id for record in records for each in record.deliveries if each.timer}
+
+
+def _foreign_keys(records: Sequence[Record]) -> set[str]:
+    """Name the keys that no aggregate's lock guards: whoever numbers rows of such a key waits its turn."""
+    return {
         f"{each.recipient} {each.ordering_key}"
         for record in records
         for each in record.deliveries
         if each.ordering_key is not None and each.ordering_key != record.envelope.ordering_key
     }
-    return sorted(keys)

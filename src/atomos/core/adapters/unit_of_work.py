@@ -12,6 +12,7 @@ from ..domain.errors import AtomosError
 from ..domain.model import Aggregate
 from ..service.delivery import Fence, Record
 from ..service.errors import NotOpen
+from ..service.failpoints import failpoint
 from ..service.handling import Handling
 from ..service.unit_of_work import UnitOfWork
 from .database import Database
@@ -34,7 +35,10 @@ class SqlUnitOfWork(UnitOfWork):
             raise NotOpen(f"{type(self).__name__} was entered outside the handling of a command.")
         self._open.enter_context(self._database.turn())
         # No autoflush: what was flushed before the commit would not be seen by the rule that raises versions.
-        self.session = Session(self._database.writer, autoflush=False, expire_on_commit=False)
+        # Closed for good at the end: whoever kept it would otherwise begin a transaction that nobody ends.
+        self.session = Session(
+            self._database.writer, autoflush=False, expire_on_commit=False, close_resets_only=False
+        )
         self._open.callback(self.session.close)
         handling.session = self.session
 
@@ -53,11 +57,19 @@ class SqlUnitOfWork(UnitOfWork):
     def _flush(self) -> None:
         self.session.flush()
 
+    def _take_back(self, name: str, key: str) -> bool:
+        if self._handling is None:
+            return False
+        envelope, message = self._handling.envelope, self._handling.message
+        why = f"cancelled by {message.wire_name} {envelope.id}"
+        return self._log.discard(self.session.connection(), self._handling.timer(name, key), why)
+
     def _write(self, records: Sequence[Record], completes: Fence | None) -> None:
         self._log.write(self.session.connection(), records, completes)
 
     def _commit(self) -> None:
         self.session.commit()
+        failpoint("commit.after")
         self._log.committed()
 
     def _end(self) -> None:

@@ -15,7 +15,7 @@ from ..service.bus import MessageBus
 from ..service.diagnostics import Finding, WiringError
 from .emitting import correlation_id
 from .entrypoints import Entrypoints
-from .health import NOT_READY, Check, failing, told
+from .health import NOT_READY, Check, Health, failing, told
 from .openapi import document
 from .problems import answer_with_problem, problem
 
@@ -23,11 +23,11 @@ _JSON = "application/json"
 
 
 class Installation:
-    """What an application carries in `extensions["atomos"]`: its bus, its checks, its document."""
+    """What an application carries in `extensions["atomos"]`: its bus, its health, its document."""
 
-    def __init__(self, app: Flask, bus: MessageBus, checks: Mapping[str, Check], **info: str) -> None:
+    def __init__(self, app: Flask, bus: MessageBus, health: Health, **info: str) -> None:
         self.bus = bus
-        self.checks = checks
+        self.health = health
         self._app = app
         self._info = info
 
@@ -48,16 +48,18 @@ def install(
     bus: MessageBus,
     blueprints: Sequence[Entrypoints] = (),
     checks: Mapping[str, Check] | None = None,
+    warnings: Mapping[str, Check] | None = None,
     title: str = "Atomos",
     version: str = "0",
     description: str = "",
 ) -> Installation:
     """Add entrypoints to a Flask application, new or not, and what every one of their requests may expect.
 
-    Adds `/openapi.json`, `/health/live` and `/health/ready` (where `checks` decide), and `X-Correlation-ID`
-    to every response. Every error of the entrypoints is answered with a problem, and so are errors that Flask
-    itself makes, such as 404 and 405. Error handlers that the application has of its own, for a status or a
-    class, come first, as they do in Flask; the errors of its other views only lose Flask's plain page.
+    Adds `/openapi.json`, `/health/live` and `/health/ready`, which `checks` decide and where `warnings` are only
+    told, and `X-Correlation-ID` to every response. Every error of the entrypoints is answered with a problem, and
+    so are errors that Flask itself makes, such as 404 and 405. Error handlers that the application has of its
+    own, for a status or a class, come first, as they do in Flask; the errors of its other views only lose
+    Flask's plain page.
 
     `bus` must know every message of the blueprints. Raises `WiringError` with all mistakes, and `ValueError`
     for an application that was installed before; then nothing was added.
@@ -69,7 +71,12 @@ def install(
     if findings := list(_findings(bus, blueprints)):
         raise WiringError(findings)
     installation = Installation(
-        app, bus, dict(checks or {}), title=title, version=version, description=description
+        app,
+        bus,
+        Health(dict(checks or {}), dict(warnings or {})),
+        title=title,
+        version=version,
+        description=description,
     )
     app.extensions["atomos"] = installation
     for blueprint in blueprints:
@@ -105,9 +112,12 @@ def _documents(installation: Installation) -> Blueprint:
 
     @blueprint.get("/health/ready")
     def ready() -> Response:
-        if wrong := failing(installation.checks):
+        if wrong := failing(installation.health.checks):
             return problem(NOT_READY, **told(wrong))
-        return Response(b'{"status":"ok"}', content_type=_JSON)
+        # Asked only now: without a database each of them would wait for it once more.
+        warned = failing(installation.health.warnings)
+        said = {"status": "ok", **({"warnings": warned} if warned else {})}
+        return Response(json.dumps(said, separators=(",", ":")), content_type=_JSON)
 
     return blueprint
 

@@ -1,9 +1,9 @@
-"""Health: alive is who answers, ready is whose checks all pass."""
+"""Health: alive is who answers, ready is whose checks all pass; a warning is told, and decides nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -11,6 +11,19 @@ from .problems import Kind
 
 Check = Callable[[], str | None]
 """Looks at one thing that is needed: None where it is well, else one sentence that says what is not."""
+
+
+class Health(NamedTuple):
+    """What an application looks at when it is asked whether it is ready.
+
+    A failing one of `checks` takes the process out of service, so they are what this process needs to answer.
+    What is wrong with the whole installation is for `warnings`: every process would see it, and none would be
+    left to serve.
+    """
+
+    checks: Mapping[str, Check]
+    warnings: Mapping[str, Check]
+
 
 NOT_READY = Kind("not-ready", 503, "Not ready")
 """How an application that is not ready is told."""

@@ -67,13 +67,17 @@ class AtMost:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A text that matches the whole of a regular expression, in the syntax that Python and ECMA-262 share."""
+    """A text that matches the whole of a regular expression, in the syntax that Python and ECMA-262 share.
+
+    `said` is what people are told in its place (`must begin with a letter`); None tells them the expression.
+    """
 
     expression: str
+    said: str | None = None
 
     def problem(self, value: Any) -> str | None:
         """Say that the text does not match, or None."""
-        return None if re.fullmatch(self.expression, value) else f"must match {self.expression}"
+        return None if re.fullmatch(self.expression, value) else self.said or f"must match {self.expression}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,16 +31,35 @@ from .ports import (
     Storage,
     Unavailable,
 )
-from .retry import Backoff, ConflictRetry
-from .routes import JoinedRoutes, Recipient, Routes, by, join, named, parks
+from .registration import Workers
+from .retry import Backoff, ConflictRetry, NotYet
+from .routes import (
+    JoinedRoutes,
+    Recipient,
+    Routes,
+    at_once,
+    by,
+    gives_up,
+    join,
+    named,
+    parks,
+    quickly,
+    retries,
+    within,
+)
+from .schedules import CatchUp, Schedule, Schedules, every
+from .threads import Chore
 from .unit_of_work import UnitOfWork
-from .worker import Worker, WorkerSettings
+from .worker import Worker
+from .worker_settings import WorkerSettings
 
 __all__ = [
     "PUBLIC",
     "REGISTRY",
     "SYSTEM",
     "Backoff",
+    "CatchUp",
+    "Chore",
     "Clock",
     "Conflict",
     "ConflictRetry",
@@ -63,6 +82,7 @@ __all__ = [
     "NotCommitted",
     "NotOpen",
     "NotPermitted",
+    "NotYet",
     "NotificationRefused",
     "Notifications",
     "Offer",
@@ -76,14 +96,23 @@ __all__ = [
     "Repository",
     "Reused",
     "Routes",
+    "Schedule",
+    "Schedules",
     "Storage",
     "Unavailable",
     "UnitOfWork",
     "WiringError",
     "Worker",
     "WorkerSettings",
+    "Workers",
+    "at_once",
     "by",
+    "every",
+    "gives_up",
     "join",
     "named",
     "parks",
+    "quickly",
+    "retries",
+    "within",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -23,10 +23,13 @@ from .errors import (
 from .executor import Executor
 from .handling import current_handling
 from .injection import Offers
+from .later import due, timer_of
 from .plans import EventPlan, Flow
 from .ports import Clock, Meter
 from .retry import ConflictRetry
 from .routes import JoinedRoutes
+from .schedules import Schedules
+from .timetable import Timetable
 
 A = TypeVar("A")
 
@@ -48,19 +51,23 @@ class MessageBus:
         clock: Clock,
         meter: Meter,
         retry: ConflictRetry = ConflictRetry(),  # noqa: B008 - a constant
+        schedules: Callable[[], Schedules] | None = None,
     ) -> None:
+        """Check the wiring and make every plan. `schedules` gives what keeps those of the routes; None: none ticks."""
         self.flow = Flow(routes, offers, meter)
         self._log = log
         self._clock = clock
-        self._executor = Executor(self.flow, log, retry)
-        self._dispatcher = Dispatcher(self.flow, self._executor, log)
+        self._executor = Executor(self.flow, log, retry, clock)
+        self._timetable = None if schedules is None else Timetable(self.flow, schedules)
+        self._dispatcher = Dispatcher(self.flow, self._executor, log, self._timetable)
 
     def emit(self, event: Event[A], origin: Origin = _SYSTEM_ORIGIN) -> A:
         """Let the application hear an event, and tell the sender the answer.
 
         One command is obeyed here, in one transaction that also stores the event, its other commands and everyone
-        who must hear of it. An error means that nothing was stored (but ATM031 comes after the commit). With
-        `origin.id`, a repeat gets the answer that the first one got. Raises `NotPermitted`, `NoRoute`, `Conflict`,
+        who must hear of it. An error means that nothing was stored; but ATM031 comes after the commit, and after
+        `Unavailable` nobody knows whether the commit was heard. With `origin.id`, a repeat finds out: it gets the
+        answer that the first one got. Raises `NotPermitted`, `NoRoute`, `Conflict`,
         and what the handler raises.
         """
         plan = self.flow.events[type(event)]
@@ -79,25 +86,34 @@ class MessageBus:
         *,
         at: datetime | None = None,
         delay: timedelta | None = None,
+        name: str | None = None,
+        key: str | None = None,
     ) -> str:
         """Store an event that is heard later: at an instant (aware), or after a delay; give its id.
 
-        With neither, it is due at once, and the worker sees to it. With `origin.id`, a repeat stores nothing.
+        With neither, it is due at once, and the worker sees to it. `key` is its ordering key, None for none.
+        With `name`, it takes the place of what waits under the same name and key; `allocation.deadline` is the
+        timer that a unit of work of allocation calls `deadline`. With `origin.id`, a repeat stores and replaces
+        nothing. Raises `NoTimerKey` for a name without a key.
         """
         plan = self.flow.events[type(event)]
         _check(plan.permission, event, origin.principal)
         if plan.projections:
             raise OnlyRecorded(_ONLY_RECORDED.format(type(event).__name__))
-        if at is not None and (delay is not None or at.tzinfo is None):
-            raise ValueError("send_later takes either `at`, with a time zone, or `delay`.")
-        until = at if delay is None else self._clock.now() + delay
-        envelope = self._envelope(origin)
-        record = Record("event", envelope, event, plan.deliveries(event, None, until))
+        until = due(at, delay, self._clock.now)
+        timer = None if name is None else timer_of(name, key)
+        envelope = self._envelope(origin)._replace(ordering_key=key)
+        record = Record("event", envelope, event, plan.deliveries(event, key, until, timer))
         if origin.id is None:
             self._log.append([record])
         else:
             self._once(event, envelope, lambda: self._log.append([record]))
         return envelope.id
+
+    def cancel(self, name: str, key: str, origin: Origin = _SYSTEM_ORIGIN) -> bool:
+        """Take back what was sent later under a name and key; False where nothing waits, or its time has come."""
+        _refuse_inside()
+        return self._log.take_back(timer_of(name, key), f"cancelled by {origin.principal.name}")
 
     def ask(self, query: Query[A], origin: Origin = _SYSTEM_ORIGIN) -> A:
         """Answer a question; nothing changes. Raises `NotPermitted`, `NoRoute`, and what the handler raises."""
@@ -108,6 +124,11 @@ class MessageBus:
     def deliver(self, claimed: Claimed) -> bool:
         """Hand a claimed delivery to its recipient; see `Dispatcher.deliver`."""
         return self._dispatcher.deliver(claimed)
+
+    def arrange(self) -> None:
+        """Keep the declared schedules in the log; a worker does so when it begins, and now and then."""
+        if self._timetable is not None:
+            self._timetable.arrange()
 
     def _envelope(self, origin: Origin) -> Envelope:
         id_ = origin.id or new_id()
@@ -134,33 +155,40 @@ class MessageBus:
     def _emit(self, plan: EventPlan, event: Event[Any], envelope: Envelope, *, fresh: bool) -> Any:
         main, others = None, []
         for trigger in plan.triggers:
-            for position, command in enumerate(trigger.decide(event)):
+            commands = self._executor.run(trigger.handler, envelope, event)
+            for position, command in enumerate(commands):
                 if main is None and (type(command) is plan.main or not plan.answers):
-                    main = trigger.name, position, command
+                    main = Decided(trigger.name, position, command, None)
                 else:
-                    others.append((trigger.name, position, command))
+                    others.append(Decided(trigger.name, position, command, trigger.key(event)))
         if main is None:
             return self._record(plan, event, envelope, others)
         # Only a message that may come again needs an id that can be found again.
-        id_ = new_id() if fresh else derived_id(envelope.id, main[0], main[1])
+        id_ = new_id() if fresh else derived_id(envelope.id, main.trigger, main.position)
         answer = self._executor.obey(
-            main[2],
+            main.command,
             envelope.caused(id_, None),
             (envelope, event, plan.reacting(event)),
             command_records(self.flow, envelope, others) if others else (),
         )
         return answer if plan.answers else None
 
-    def _record(self, plan: EventPlan, event: Event[Any], envelope: Envelope, others: Decided) -> None:
+    def _record(
+        self, plan: EventPlan, event: Event[Any], envelope: Envelope, others: Sequence[Decided]
+    ) -> None:
         if plan.answers:
-            commands = ", ".join(type(command).__name__ for _, _, command in others) or "no command"
+            commands = ", ".join(type(command).__name__ for _, _, command, _ in others) or "no command"
             raise NoAnswer(f"{type(event).__name__} triggered {commands}.")
         self._log.append([Record("event", envelope, event, plan.reacting(event), None, True)])
 
 
-def _check(permission: str | None, message: object, principal: Principal) -> None:
+def _refuse_inside() -> None:
     if (handling := current_handling()) is not None:
         raise InsideHandling(f"{handling.plan.name} ({handling.plan.place}) used the bus.")
+
+
+def _check(permission: str | None, message: object, principal: Principal) -> None:
+    _refuse_inside()
     if permission is not None and not principal.may(permission):
         raise NotPermitted(
             f"{type(message).__name__} requires {permission}, which {principal.name} does not have."

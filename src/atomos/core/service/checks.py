@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import flow_checks, handler_checks, table_checks
+from . import entry_checks, flow_checks, handler_checks, table_checks
 from .diagnostics import Finding
 from .injection import Offers
 from .routes import JoinedRoutes
@@ -17,7 +17,11 @@ CHECKS: tuple[Callable[[Wiring], Found], ...] = (
     table_checks.wire_names_differ,
     table_checks.recipients_differ,
     table_checks.ordering_keys_exist,
+    table_checks.policies_can_be_kept,
     table_checks.explanations_explain,
+    entry_checks.schedules_tick,
+    entry_checks.schedules_emit,
+    entry_checks.upcasters_lead_to_today,
     # What each function asks for and returns.
     handler_checks.signatures_can_be_filled,
     handler_checks.answers_agree,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..domain.errors import AtomosError
@@ -17,7 +18,7 @@ class Status(StrEnum):
     """The states of a delivery. Being worked on is not a state but a lease.
 
     scheduled -> ready <-> retrying -> done | dead | parked; an operator takes dead and parked ones
-    back to ready, or to discarded.
+    back to ready, or to discarded. A timer that is replaced or taken back goes from scheduled to discarded.
     """
 
     SCHEDULED = "scheduled"
@@ -30,11 +31,15 @@ class Status(StrEnum):
 
 
 class Delivery(NamedTuple):
-    """A message on its way to one recipient; `until` is when it is due, None for at once."""
+    """A message on its way to one recipient; `until` is when it is due, None for at once.
+
+    `timer` is the title under which it can be replaced or taken back until then, None where it cannot.
+    """
 
     recipient: str
     ordering_key: str | None = None
     until: datetime | None = None
+    timer: str | None = None
 
 
 class Record(NamedTuple):
@@ -85,21 +90,37 @@ class Batch(NamedTuple):
     """Deliveries of one recipient, claimed together under one lease, in the order of their commits.
 
     `claimed` is empty where none may be claimed, and then there is no lease (zero). `seconds` is what the
-    claim itself took, without the wait for its turn.
+    claim itself took, without the wait for its turn. `probing`: all that its recipient did lately has failed, and
+    this is the one row that tries whether it works again. `lone`: it is one row, claimed alone because a
+    worker was lost with it.
     """
 
     lease: int
     recipient: str
     claimed: tuple[Claimed, ...]
     seconds: float = 0.0
+    probing: bool = False
+    lone: bool = False
 
 
 class Rows(NamedTuple):
-    """Some deliveries of one recipient: their places, and the ordering keys that they stand for."""
+    """Some deliveries of one recipient: their places, and the ordering keys that they stand for.
+
+    `until` stands for all places up to it, zero for none.
+    """
 
     seqs: tuple[int, ...] = ()
     keys: tuple[str, ...] = ()
+    until: int = 0
 
+    def with_(self, others: Rows) -> Rows:
+        """Add others."""
+        seqs, keys = (*self.seqs, *others.seqs), (*self.keys, *others.keys)
+        return Rows(seqs, keys, max(self.until, others.until))
+
+
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
+"""Of no recipient there is a most at once."""
 
 NO_ROWS = Rows()
 """No deliveries: a lease that is left with these ends."""
@@ -113,13 +134,13 @@ class Waiting(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """How a delivery failed: the state that it goes to, and what was wrong, in one line.
+    """How a delivery failed: the state that it goes to, and what was wrong, in one line; None: it only waits.
 
     `pause` is in seconds, None where no further try is planned; `counts` is false when it was not tried.
     """
 
     status: Status
-    error: str
+    error: str | None
     pause: float | None = None
     counts: bool = True
 
@@ -135,11 +156,20 @@ class MessageLog(ABC):
         """
 
     @abstractmethod
+    def knows(self, message_id: str) -> bool:
+        """Whether a message of this id is stored."""
+
+    @abstractmethod
     def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:
         """Store records in a transaction of their own, and complete a delivery with them.
 
-        Raises `Repeated` when an id is there already, `LeaseLost` when the delivery is not held any more.
+        A timer takes the place of what is scheduled under its title. Raises `Repeated` when an id is there
+        already, `LeaseLost` when the delivery is not held any more.
         """
+
+    @abstractmethod
+    def take_back(self, timer: str, why: str) -> bool:
+        """Discard what is scheduled under a timer's title; False: nothing was, or its time has come."""
 
     @abstractmethod
     def explain(self, error: Exception, place: str) -> AtomosError | None:
@@ -154,24 +184,33 @@ class Deliveries(ABC):
 
     A delivery may be claimed when it is ready, is in no lease, and its key is in no lease and has no row that
     is retrying or parked, whatever their seq; per recipient, in the order of seq. One whose worker was lost
-    is claimed alone from then on, because it may be what its worker was lost by.
+    is claimed alone from then on, because it may be what its worker was lost by. Of a recipient with a limit no
+    more than so many are in leases at once, in the whole installation.
     """
 
     @abstractmethod
-    def enrol(self, recipients: Sequence[str]) -> None:
-        """Add recipients to the register, where they are not in it yet."""
+    def enrol(self, recipients: Sequence[str], at_once: Mapping[str, int] = NO_LIMITS) -> None:
+        """Add recipients to the register, where they are not in it yet; set how many may be in hand at once.
+
+        A recipient that is not in `at_once` has no limit.
+        """
 
     @abstractmethod
     def waiting(self, recipients: Sequence[str]) -> Sequence[Waiting]:
-        """Say which of these recipients are worth a look: not paused, and something is ready or overdue."""
+        """Say which of these recipients are worth a look: something is ready, and it is not paused, or overdue."""
 
     @abstractmethod
     def tidy(self, recipient: str) -> None:
         """End a recipient's leases that ran out, and make ready what is due, for everyone."""
 
     @abstractmethod
-    def claim(self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS) -> Batch:
-        """Claim at most `room` deliveries of a recipient; none of `without`, nor of its keys."""
+    def claim(
+        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, lone: bool = True
+    ) -> Batch:
+        """Claim at most `room` deliveries of a recipient; none of `without`, nor of its keys.
+
+        `lone` says whether it may be one that is claimed alone; if not, those are passed by, with their keys.
+        """
 
     @abstractmethod
     def complete(self, fences: Sequence[Fence], left: Rows) -> int:
@@ -188,3 +227,11 @@ class Deliveries(ABC):
     @abstractmethod
     def renew(self, leases: Sequence[int]) -> Sequence[int]:
         """Prolong leases; name those that are still there."""
+
+    @abstractmethod
+    def probe(self, recipient: str, pause: float | None) -> None:
+        """Let claims take one row in the whole installation, after a pause in seconds; None: claim as usual."""
+
+    @abstractmethod
+    def vacuum(self) -> bool:
+        """Clear away what completions left behind, where the database needs that; False: another is at it."""

@@ -2,46 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from ..domain.messages import Command, Event
 from .delivery import Claimed, Delivery, MessageLog, Record
 from .envelope import Envelope, derived_id
-from .errors import NoRoute, Unreadable
+from .errors import LeaseLost, NoRoute, Repeated, Unreadable
 from .executor import Executor
+from .failpoints import failpoint
 from .plans import Flow
+from .schedules import Planned
+from .timetable import Timetable
 
-Decided = list[tuple[str, int, Command[Any]]]
-"""What triggers decided: the trigger's name, the position in what it returned, and the command."""
+
+class Decided(NamedTuple):
+    """What a trigger decided: its name, the position in what it returned, the command.
+
+    `key` is the ordering key of the command's delivery, where it gets one; None where it has no order.
+    """
+
+    trigger: str
+    position: int
+    command: Command[Any]
+    key: str | None
 
 
 class Dispatcher:
-    """Delivers to reactions, triggers and commands."""
+    """Delivers to reactions, triggers and commands, and to schedules, which `timetable` keeps."""
 
-    def __init__(self, flow: Flow, executor: Executor, log: MessageLog) -> None:
+    def __init__(
+        self, flow: Flow, executor: Executor, log: MessageLog, timetable: Timetable | None = None
+    ) -> None:
         self._flow = flow
         self._executor = executor
         self._log = log
+        self._timetable = timetable
         self._by_kind: Mapping[str, Callable[[Claimed, Any], bool]] = {
             "reaction": self._react,
             "trigger": self._decide,
             "command": self._obey,
+            "schedule": self._tick,
         }
 
     def deliver(self, claimed: Claimed) -> bool:
         """Hand a delivery over; say whether it was completed in a transaction of its own.
 
-        False: nothing was stored, and the worker completes it. Raises what the recipient raises.
+        False: nothing was stored, or what it leads to was stored before, and the worker completes it. Raises what
+        the recipient raises.
         """
         if claimed.message is None:
             raise Unreadable(claimed.problem)
         route = self._flow.recipient(claimed.fence.recipient)
-        return self._by_kind[route.kind](claimed, claimed.message)
+        try:
+            return self._by_kind[route.kind](claimed, claimed.message)
+        except LeaseLost:
+            raise
+        except Exception as error:
+            if isinstance(error, Repeated) or self._is_recorded(claimed):
+                return False
+            raise
+
+    def _is_recorded(self, claimed: Claimed) -> bool:
+        # A delivery that someone opened again: it fails in its handler long before it meets the log's primary key.
+        with suppress(Exception):
+            return self._log.knows(caused_by(claimed.envelope, claimed.fence.recipient, 0).id)
+        return False
 
     def _react(self, claimed: Claimed, event: Event[Any]) -> bool:
         plan = self._flow.reaction(claimed.fence.recipient)
+        failpoint("reaction.before")
         came = self._executor.run(plan, claimed.envelope, event)
+        failpoint("reaction.after")
         events = () if came is None else (came,) if isinstance(came, Event) else tuple(came)
         if events:
             records = [self._came(claimed.envelope, plan.name, n, each) for n, each in enumerate(events)]
@@ -55,33 +88,46 @@ class Dispatcher:
 
     def _decide(self, claimed: Claimed, event: Event[Any]) -> bool:
         trigger = self._flow.trigger(claimed.fence.recipient)
-        commands = trigger.decide(event)
+        failpoint("trigger.before")
+        commands = self._executor.run(trigger.handler, claimed.envelope, event)
         if len(commands) == 1:
             self._executor.obey(
                 commands[0], caused_by(claimed.envelope, trigger.name, 0), completes=claimed.fence
             )
         elif commands:
             # Recorded once, whole: a trigger that is asked again may have changed its mind.
-            decided = [(trigger.name, position, command) for position, command in enumerate(commands)]
+            key = claimed.ordering_key
+            decided = [Decided(trigger.name, n, command, key) for n, command in enumerate(commands)]
             self._log.append(command_records(self._flow, claimed.envelope, decided), claimed.fence)
         return bool(commands)
 
+    def _tick(self, claimed: Claimed, kept: Any) -> bool:
+        if self._timetable is None or not isinstance(kept, Planned):
+            raise _misdirected(claimed, "schedule")
+        self._timetable.tick(claimed, kept)
+        return True
+
     def _obey(self, claimed: Claimed, command: Any) -> bool:
         if not isinstance(command, Command):
-            raise NoRoute(
-                f"{claimed.fence.recipient} was sent {type(command).__name__}, which is no command."
-            )
+            raise _misdirected(claimed, "command")
+        failpoint("command.before")
         self._executor.obey(command, claimed.envelope, completes=claimed.fence, stored=True)
         return True
 
 
-def command_records(flow: Flow, cause: Envelope, decided: Decided) -> list[Record]:
+def command_records(flow: Flow, cause: Envelope, decided: Sequence[Decided]) -> list[Record]:
     """Turn decided commands into records, each with a delivery of its own."""
     records = []
-    for trigger, position, command in decided:
-        delivery = Delivery(flow.handlers[type(command)].name, cause.ordering_key)
+    for trigger, position, command, key in decided:
+        delivery = Delivery(flow.handlers[type(command)].name, key)
         records.append(Record("command", caused_by(cause, trigger, position), command, (delivery,)))
     return records
+
+
+def _misdirected(claimed: Claimed, kind: str) -> NoRoute:
+    return NoRoute(
+        f"{claimed.fence.recipient} was sent {type(claimed.message).__name__}, which is no {kind}."
+    )
 
 
 def caused_by(cause: Envelope, recipient: str, position: int) -> Envelope:

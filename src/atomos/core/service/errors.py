@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .diagnostics import Diagnosed
+from .ports import Unavailable
 
 
 class NotCommitted(Diagnosed):
@@ -72,6 +73,18 @@ class Unreadable(Diagnosed):
     code = "ATM040"
 
 
+class NewerBuild(Diagnosed, Unavailable):
+    """A newer build carried out what is repeated here; its processes know the answer."""
+
+    code = "ATM076"
+
+
+class StoredAnswer(Diagnosed):
+    """The answer that a message was given has another shape than this build knows."""
+
+    code = "ATM072"
+
+
 class LeaseLost(Diagnosed):
     """The delivery that led here is no longer this worker's."""
 
@@ -126,7 +139,19 @@ class OnlyRecorded(Diagnosed):
     code = "ATM049"
 
 
+class NoTimerKey(Diagnosed):
+    """A timer has a name and no key."""
+
+    code = "ATM070"
+
+
 class Repeated(Diagnosed):
     """The message's id is in the log already: a repeat, which the bus answers with what the first one was told."""
 
     code = "ATM038"
+
+
+class TooLong(Diagnosed):
+    """A handler took longer than its recipient's time limit."""
+
+    code = "ATM073"

@@ -13,22 +13,24 @@ from .envelope import Envelope
 from .errors import AnswerDiffers, Conflict, MadeInvalid, NotCommitted
 from .handling import Handling, Heard
 from .plans import Flow, HandlerPlan
-from .retry import ConflictRetry
+from .ports import Clock
+from .retry import ConflictRetry, NotYet
 
 
 class Executor:
     """Around every handling, in this order: metrics, the retry of a command that met a conflict, the handling."""
 
-    def __init__(self, flow: Flow, log: MessageLog, retry: ConflictRetry) -> None:
+    def __init__(self, flow: Flow, log: MessageLog, retry: ConflictRetry, clock: Clock) -> None:
         self._flow = flow
         self._log = log
         self._retry = retry
+        self._clock = clock
 
     def run(self, plan: HandlerPlan, envelope: Envelope, message: Message) -> Any:
-        """Run a query or a reaction; give what it returns."""
+        """Run a query, a trigger or a reaction; give what it returns."""
         started = perf_counter()
         try:
-            with Handling(self._flow, plan, envelope, message):
+            with Handling(self._flow, plan, envelope, message, self._clock.now):
                 answer = plan.call(message)
         except Exception as error:  # noqa: BLE001 - raised again, in our words
             explained = self._explained(error, plan)
@@ -55,17 +57,19 @@ class Executor:
         tries = 1
         first = started = perf_counter()
         while True:
+            handling = Handling(
+                self._flow, plan, envelope, command, self._clock.now, heard, others, completes, stored
+            )
             try:
-                with Handling(
-                    self._flow, plan, envelope, command, heard, others, completes, stored
-                ) as handling:
+                with handling:
                     answer = plan.call(command)
                 if answer is not handling.answer or not handling.committed:
                     _refuse(plan, handling, answer)
             except Exception as error:  # noqa: BLE001 - raised again, in our words
                 explained = self._explained(error, plan)
                 plan.meter.handled(_outcome(explained), perf_counter() - started)
-                if not isinstance(explained, Conflict) or self._retry.is_over(tries, perf_counter() - first):
+                is_late = isinstance(explained, Conflict) and not handling.committed
+                if not is_late or self._retry.is_over(tries, perf_counter() - first):
                     raise explained from (error if explained is not error else error.__cause__)
             else:
                 plan.meter.handled("ok", perf_counter() - started)
@@ -90,4 +94,6 @@ def _refuse(plan: HandlerPlan, handling: Handling, answer: Any) -> NoReturn:
 def _outcome(error: Exception) -> str:
     if isinstance(error, Conflict):
         return "conflict"
+    if isinstance(error, NotYet):
+        return "not_yet"
     return "rejected" if isinstance(error, DomainError) else "failed"

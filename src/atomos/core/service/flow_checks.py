@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 
 from ..domain.messages import Event, Message, answer_of
 from .diagnostics import Finding
+from .entry_checks import emits
 from .injection import members, place_of, said
 from .routes import Route
 from .wiring import Found, Wiring, is_class, is_message
@@ -51,6 +52,9 @@ def _speakers(wiring: Wiring) -> dict[type[Message], str]:
     for row in wiring.of("reaction"):
         for event in wiring.events(row):
             speakers.setdefault(event, f"{place_of(row.target)} returns it")
+    for name, schedule in wiring.routes.schedules.items():
+        if (emitted := emits(schedule)) is not None:
+            speakers.setdefault(emitted, f"schedule {name!r} emits it")
     for message in wiring.routes.requires:
         speakers.setdefault(message, "`requires` names who may emit it")
     return speakers

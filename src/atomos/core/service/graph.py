@@ -25,6 +25,7 @@ _SHAPES = {
     "query": '["{}"]',
     "projection": '[("{}")]',
     "reaction": '[/"{}"/]',
+    "schedule": '(["{}"])',
 }
 _LISTENERS = ("trigger", "projection", "reaction")
 _IN_MERMAID = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;"}
@@ -41,8 +42,9 @@ class Entrypoint(NamedTuple):
 class Node(NamedTuple):
     """One thing in the flow.
 
-    `kind` is entrypoint, event, trigger, command, query, projection or reaction. `name` is stable: the wire
-    name, the recipient's name, or the entrypoint's; `title` is the class or function. `place` is the file and
+    `kind` is entrypoint, schedule, event, trigger, command, query, projection or reaction. `name` is stable:
+    the wire name, the recipient's name, or the entrypoint's or schedule's; `title` is the class or function,
+    where there is one. `place` is the file and
     function, without a line, so that two builds can be compared; of a command or query it is the handler's.
     `permission` is what the message requires, None for nothing.
     """
@@ -109,7 +111,8 @@ def graph_of(routes: JoinedRoutes, entrypoints: Iterable[Entrypoint] = ()) -> Gr
     """Make the graph of checked routes; `entrypoints` says where their messages come in."""
     said, entries = _Nodes(routes), tuple(entrypoints)
     nodes = [*map(_entry, entries), *map(said.message, routes.messages())]
-    steps = [*_entries(said, entries), *(step for row in routes.rows for step in _steps(said, row))]
+    rows = (step for row in routes.rows for step in _steps(said, row))
+    steps = [*_entries(said, entries), *_ticks(said), *rows]
     return Graph(nodes, steps)
 
 
@@ -169,6 +172,11 @@ def _entries(said: _Nodes, entrypoints: Iterable[Entrypoint]) -> Iterator[Step]:
 
 def _entry(entrypoint: Entrypoint) -> Node:
     return Node("entrypoint", entrypoint.name, entrypoint.name, _without_line(entrypoint.place))
+
+
+def _ticks(said: _Nodes) -> Iterator[Step]:
+    for name, row in zip(said.routes.schedules, said.routes.ticking(), strict=True):
+        yield Node("schedule", name, name, _place(row.target)), "emits", said.message(row.message)
 
 
 def _steps(said: _Nodes, row: Route) -> Iterator[Step]:

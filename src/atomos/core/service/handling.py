@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..domain.messages import Event, Message
 from ..domain.model import Aggregate
 from .delivery import Delivery, Fence, Record
 from .envelope import Envelope, derived_id, new_id
-from .errors import NoHandling, NotListed
+from .errors import NoHandling, NotListed, OnlyRecorded
+from .later import Later, timer_of
 
 if TYPE_CHECKING:  # plans make handlings, and a handling reads its plan: nothing here is injected
     from .plans import Flow, HandlerPlan
@@ -36,7 +38,7 @@ def effect_id_in_hand() -> str:
 
 
 class Handling:
-    """One message in the hands of its handler, entered as a context manager.
+    """One message in the hands of its handler, entered as a context manager. `now` is the bus's clock.
 
     `heard` is the event that an entrypoint emitted, as it will be recorded with this command and its answer;
     `others` are the other commands that it triggered; `completes` is the delivery that led here; `stored` says
@@ -55,6 +57,7 @@ class Handling:
         plan: HandlerPlan,
         envelope: Envelope,
         message: Message,
+        now: Callable[[], datetime],
         heard: Heard | None = None,
         others: Sequence[Record] = (),
         completes: Fence | None = None,
@@ -64,6 +67,7 @@ class Handling:
         self.plan = plan
         self.envelope = envelope
         self.message = message
+        self.now = now
         self.heard = heard
         self.others = others
         self.completes = completes
@@ -94,16 +98,34 @@ class Handling:
         records: list[Record] = []
         for aggregate, event in events:
             plan = self._flow.events[type(event)]
-            if type(event) not in self.plan.records:
-                raise NotListed(
-                    f"{type(aggregate).__name__} {aggregate.identity} recorded {type(event).__name__} during "
-                    f"{type(self.message).__name__} ({self.plan.place})."
-                )
+            self._listed(event, f"{type(aggregate).__name__} {aggregate.identity} recorded")
             for project in plan.projections:
                 project(event)
             envelope = self.envelope.caused(new_id(), aggregate.identity)
             records.append(Record("event", envelope, event, plan.deliveries(event, aggregate.identity)))
         return records
+
+    def may_send_later(self, event: Event[Any]) -> None:
+        """Refuse an event that is not in `records` of the command, or that keeps a read model."""
+        self._listed(event, "The handler sent later")
+        if self._flow.events[type(event)].projections:
+            raise OnlyRecorded(f"{type(event).__name__} keeps a read model, and was sent later.")
+
+    def sent_later(self, later: Later) -> Record:
+        """Turn an event that is heard later into a record; its envelope inherits from this handling."""
+        timer = None if later.name is None else self.timer(later.name, later.key)
+        plan = self._flow.events[type(later.event)]
+        deliveries = plan.deliveries(later.event, later.key, later.until, timer)
+        return Record("event", self.envelope.caused(later.id, later.key), later.event, deliveries)
+
+    def timer(self, name: str, key: str | None) -> str:
+        """Give the title of a timer of this handler's context."""
+        return timer_of(f"{self.plan.context}.{name}", key)
+
+    def _listed(self, event: Event[Any], who: str) -> None:
+        if type(event) not in self.plan.records:
+            during = f"{type(self.message).__name__} ({self.plan.place})"
+            raise NotListed(f"{who} {type(event).__name__} during {during}.")
 
     def records(self, answer: Any, caused: Sequence[Record]) -> list[Record]:
         """Give all that one transaction stores: what was heard, the command, their answer, and what it caused."""

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import random
+import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import structlog
 
-from ..domain.errors import AtomosError, DomainError
+from ..domain.errors import AtomosError
 from .bus import MessageBus
 from .delivery import Claimed, Deliveries, Failure, Rows, Status
-from .errors import LeaseLost, Unreadable
-from .in_hand import Ended, Held, Run
+from .errors import Conflict, LeaseLost, TooLong, Unreadable
+from .in_hand import Ended, Held, Run, Tray
 from .pace import Unread
-from .retry import Backoff
+from .ports import Unavailable
+from .probing import Doubts
+from .retry import Backoff, NotYet
 
 _LOG = structlog.get_logger("atomos.worker")
 
 _GATHER_SECONDS = 0.25
 _AGAIN_SECONDS = 0.2
+_QUICK_SECONDS = 0.1
+_FIRST_QUICK_PAUSE = 0.01
 _LONGEST_ERROR = 1000
 
 T = TypeVar("T")
@@ -29,6 +35,13 @@ class WorkerLost(AtomosError):
     """Every worker that had this delivery alone was lost: killed, or stalled for longer than its lease."""
 
 
+class Usual(NamedTuple):
+    """What counts where a route says nothing: see `Policy`."""
+
+    backoff: Backoff
+    quickly: int
+
+
 class Handover:
     """Carries out runs. `patience` is for how many seconds it tries to note what became of a row.
 
@@ -36,43 +49,31 @@ class Handover:
     """
 
     def __init__(
-        self, bus: MessageBus, deliveries: Deliveries, backoff: Backoff, unread: Unread, patience: float
+        self,
+        bus: MessageBus,
+        deliveries: Deliveries,
+        usual: Usual,
+        unread: Unread,
+        doubts: Doubts,
+        patience: float,
     ) -> None:
         self._bus = bus
         self._deliveries = deliveries
-        self._backoff = backoff
+        self._usual = usual
         self._unread = unread
+        self._doubts = doubts
         self._patience = patience
 
-    def carry_out(self, held: Held, run: Run) -> int:
+    def carry_out(self, tray: Tray) -> int:
         """Hand rows over while the lease is good; say how many ended in one way or another.
 
-        The first that fails is the last: the rest of its key leaves the lease with it.
+        The first of a run that fails is the last: the rest of its key leaves the lease with it.
         """
-        ended, written = 0, time.monotonic()
-        for place, claimed in enumerate(run):
-            if not held.may_begin:
-                break
-            try:
-                completed = self._hand_over(claimed)
-            except LeaseLost:
-                held.abandon()
-                _LOG.warning("delivery.fenced", **_ids(claimed))
-                break
-            except Unreadable as error:
-                self._unread.add(claimed)
-                _LOG.warning("delivery.unreadable", error=str(error), **_ids(claimed))
-                break
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is this delivery's
-                held.end(leaving=run[:place])
-                self.write_down(held)
-                return ended + self._fail(held, run[place:], error)
-            ended += 1
-            held.end(done=() if completed else (claimed,))
-            if time.monotonic() - written > _GATHER_SECONDS:
-                self.write_down(held)
-                written = time.monotonic()
-        held.end(leaving=run)
+        ended = 0
+        while (run := tray.next()) is not None:
+            ended += self._carry_out_run(tray, run)
+        tray.row = None
+        tray.note()
         return ended
 
     def write_down(self, held: Held) -> None:
@@ -89,40 +90,113 @@ class Handover:
             with held.leaving(rows) as left:
                 self._deliveries.keep(held.batch.lease, left)
 
-    def _hand_over(self, claimed: Claimed) -> bool:
-        if claimed.attempts >= self._backoff.attempts:
+    def give_up(self, tray: Tray, row: Claimed, error: TooLong) -> bool:
+        """Let a delivery fail whose handler is still running; say whether it was still held.
+
+        What the handler does later does not count: its delivery is in the lease no more. Raises what the database
+        says; then nothing has changed.
+        """
+        held, run = tray.held, tray.run
+        if row not in run:
+            return False  # it came to its end just now
+        rest = run[run.index(row) :]
+        failure = self._judge(held, row, error)
+        with held.leaving(rest) as left:
+            noted = self._deliveries.fail(row.fence, failure, left)
+        held.forsake(rest)
+        return noted
+
+    def _carry_out_run(self, tray: Tray, run: Run) -> int:
+        held, ended = tray.held, 0
+        for place, claimed in enumerate(run):
+            if not held.may_begin:
+                tray.leaving.extend(run[place:])
+                break
+            tray.begin(claimed)
+            if tray.begun - tray.noted > _GATHER_SECONDS:
+                tray.note()
+                self.write_down(held)
+                tray.begin(claimed)
+            try:
+                completed = self._hand_over(claimed, lone=held.batch.lone)
+            except BaseException as error:  # whatever it is, it is this delivery's, except Ctrl-C
+                if _is_the_users(error):
+                    raise
+                if ended:
+                    self._doubts.alive(held.batch)
+                return ended + self._went_wrong(tray, run[place:], error)
+            if held.is_forsaken(claimed):
+                _LOG.warning("delivery.fenced", **_ids(claimed))
+                break
+            ended += 1
+            (tray.leaving if completed else tray.done).append(claimed)
+        if ended:
+            self._doubts.alive(held.batch)
+        return ended
+
+    def _hand_over(self, claimed: Claimed, *, lone: bool) -> bool:
+        if lone and claimed.attempts and claimed.attempts >= self._most_attempts(claimed):
             raise WorkerLost
-        return self._bus.deliver(claimed)
+        try:
+            return self._bus.deliver(claimed)
+        except (Conflict, Unavailable) as error:
+            return self._again_quickly(claimed, error)
+
+    def _again_quickly(self, claimed: Claimed, error: Exception) -> bool:
+        """Try again in place what is likely to be brief; what comes of the last try is what came of it."""
+        policy = self._bus.flow.recipient(claimed.fence.recipient).policy
+        left = self._usual.quickly if policy.quickly is None else policy.quickly
+        over, pause = time.monotonic() + _QUICK_SECONDS, _FIRST_QUICK_PAUSE
+        while left and not isinstance(error, NotYet) and time.monotonic() < over:
+            time.sleep(random.uniform(0.5, 1.5) * pause)  # noqa: S311
+            try:
+                return self._bus.deliver(claimed)
+            except (Conflict, Unavailable) as again:
+                error = again
+            left, pause = left - 1, pause * 2
+        raise error
+
+    def _most_attempts(self, claimed: Claimed) -> int:
+        policy = self._bus.flow.recipient(claimed.fence.recipient).policy
+        return policy.most_attempts(self._usual.backoff)
+
+    def _went_wrong(self, tray: Tray, rest: Run, error: BaseException) -> int:
+        claimed, held = rest[0], tray.held
+        if held.is_forsaken(claimed):
+            _LOG.warning("delivery.fenced", error=said(error), **_ids(claimed))
+            return 0
+        if isinstance(error, (LeaseLost, Unreadable)):
+            tray.leaving.extend(rest)
+            if isinstance(error, LeaseLost):
+                held.abandon()
+                _LOG.warning("delivery.fenced", **_ids(claimed))
+            else:
+                self._unread.add(claimed)
+                _LOG.warning("delivery.unreadable", error=str(error), **_ids(claimed))
+            return 0
+        # Only from here on: what went before is completed by whoever writes down just now, and held until then.
+        tray.note()
+        self.write_down(held)
+        return self._fail(held, rest, error)
 
     def _complete(self, held: Held, ended: Ended) -> None:
         fences, rows = [each.fence for each in ended.done], [*ended.done, *ended.leaving]
         if not fences:
             self._settle(held, rows, lambda left: self._deliveries.keep(held.batch.lease, left))
-            return
-        kept = self._settle(held, rows, lambda left: self._deliveries.complete(fences, left))
-        if kept is not None and kept < len(fences):
-            held.abandon()
-            _LOG.warning("delivery.fenced", recipient=held.batch.recipient, count=len(fences) - kept)
+        else:
+            kept = self._settle(held, rows, lambda left: self._deliveries.complete(fences, left))
+            if kept is not None and kept < len(fences):
+                held.abandon()
+                _LOG.warning("delivery.fenced", recipient=held.batch.recipient, count=len(fences) - kept)
 
     def _fail(self, held: Held, rest: Run, error: BaseException) -> int:
-        # Only from here on: what went before is completed by whoever writes down just now, and held until then.
         claimed = rest[0]
-        failure = self._judge(claimed, error)
+        failure = self._judge(held, claimed, error)
         noted = self._settle(held, rest, lambda left: self._deliveries.fail(claimed.fence, failure, left))
         if not noted:
             held.abandon()
-        action = f"delivery.{failure.status.value}" if noted else "delivery.fenced"
-        shown = None if isinstance(error, AtomosError) else error
-        _LOG.warning(action, error=failure.error, pause=failure.pause, exc_info=shown, **_ids(claimed))
+        _tell(claimed, failure, error, noted=bool(noted))
         return int(bool(noted))
-
-    def _judge(self, claimed: Claimed, error: BaseException) -> Failure:
-        attempts = claimed.attempts + 1
-        if attempts < self._backoff.attempts and not isinstance(error, DomainError):
-            return Failure(Status.RETRYING, said(error), self._backoff.pause_after(attempts))
-        parks = self._bus.flow.recipient(claimed.fence.recipient).parks
-        tried = not isinstance(error, WorkerLost)
-        return Failure(Status.PARKED if parks else Status.DEAD, said(error), counts=tried)
 
     def _settle(self, held: Held, rows: Sequence[Claimed], change: Callable[[Rows], T]) -> T | None:
         """Change the lease in the database; None when it is lost already.
@@ -130,17 +204,44 @@ class Handover:
         Raises what the database said last.
         """
         given_up = time.monotonic() + self._patience
-        while not held.is_lost:
-            try:
-                with held.leaving(rows) as left:
-                    return change(left)
-            except Exception as error:
-                if time.monotonic() >= given_up:
-                    held.lose()
-                    raise
-                _LOG.warning("worker.waiting", recipient=held.batch.recipient, error=said(error))
-            time.sleep(_AGAIN_SECONDS)
+        with held.changing():
+            while not held.is_lost:
+                try:
+                    with held.leaving(rows) as left:
+                        return change(left)
+                except Exception as error:
+                    if time.monotonic() >= given_up:
+                        held.lose()
+                        raise
+                    _LOG.warning("worker.waiting", recipient=held.batch.recipient, error=said(error))
+                time.sleep(_AGAIN_SECONDS)
         return None
+
+    def _judge(self, held: Held, claimed: Claimed, error: BaseException) -> Failure:
+        recipient = claimed.fence.recipient
+        if isinstance(error, NotYet):
+            self._doubts.alive(held.batch)
+            return Failure(Status.RETRYING, None, error.retry_after, counts=False)
+        route, attempts = self._bus.flow.recipient(recipient), claimed.attempts + 1
+        over = Status.PARKED if route.parks else Status.DEAD
+        if isinstance(error, WorkerLost):
+            return Failure(over, said(error), counts=False)
+        backoff = route.policy.backoff_for(error, self._usual.backoff)
+        if backoff is None:
+            self._doubts.alive(held.batch)
+            return Failure(over, said(error))
+        is_last = attempts >= backoff.attempts
+        if self._doubts.failed(held.batch):
+            held.abandon()
+        elif is_last:
+            return Failure(over, said(error))
+        # Nothing is given up while it is the recipient that fails, and not this delivery.
+        return Failure(Status.RETRYING, said(error), backoff.pause_after(attempts), counts=not is_last)
+
+
+def _is_the_users(error: BaseException) -> bool:
+    # Only the main thread is interrupted by signals.
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 def said(error: BaseException) -> str:
@@ -151,6 +252,15 @@ def said(error: BaseException) -> str:
         text = "(it cannot be shown)"
     line = " ".join(text.split())[:_LONGEST_ERROR].replace("\0", "\\0")
     return f"{type(error).__name__}: {line}".encode(errors="backslashreplace").decode()
+
+
+def _tell(claimed: Claimed, failure: Failure, error: BaseException, *, noted: bool) -> None:
+    if noted and failure.error is None:
+        _LOG.info("delivery.not_yet", pause=failure.pause, **_ids(claimed))
+        return
+    action = f"delivery.{failure.status.value}" if noted else "delivery.fenced"
+    shown = None if isinstance(error, AtomosError) else error
+    _LOG.warning(action, error=said(error), pause=failure.pause, exc_info=shown, **_ids(claimed))
 
 
 def _ids(claimed: Claimed) -> dict[str, object]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import NamedTuple
 
 from .delivery import Batch, Claimed, Rows
+
+_SETTLED_SECONDS = 0.5
 
 Run = tuple[Claimed, ...]
 """Rows of one key, to be carried out one after the other; a row without a key is a run of its own."""
@@ -34,7 +36,8 @@ class Held:
         self._abandoned = False
         self._lost = False
         self._left = {each.fence.seq: each.ordering_key for each in batch.claimed}
-        self._lock = threading.Lock()
+        self._forsaken: set[int] = set()
+        self._lock = threading.RLock()
         self._ended = Ended([], [])
         self._is_being_written = False
         self._noting = threading.Lock()
@@ -50,12 +53,25 @@ class Held:
         """Whether its lease is somebody else's, or is left to run out."""
         return self._lost
 
+    @property
+    def is_lone(self) -> bool:
+        """Whether it is a row that goes alone, and is still in the lease."""
+        return self.batch.lone and not self._lost and bool(self._left)
+
     def runs(self) -> list[Run]:
         """Sort the rows into runs that may go side by side."""
         runs: dict[object, list[Claimed]] = defaultdict(list)
         for each in self.batch.claimed:
             runs[each.ordering_key if each.ordering_key is not None else each.fence.seq].append(each)
         return [tuple(run) for run in runs.values()]
+
+    def forsake(self, rows: Iterable[Claimed]) -> None:
+        """Give rows up that someone still works on: what comes of them does not count."""
+        self._forsaken.update(each.fence.seq for each in rows)
+
+    def is_forsaken(self, row: Claimed) -> bool:
+        """Whether a row was given up while someone worked on it."""
+        return row.fence.seq in self._forsaken
 
     def end(self, *, done: Iterable[Claimed] = (), leaving: Iterable[Claimed] = ()) -> None:
         """Note rows that ended, to be written down with the next turn."""
@@ -81,6 +97,16 @@ class Held:
             self._is_being_written = False
 
     @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Keep other changes of the lease waiting until this one is settled, however often it is tried.
+
+        One that failed may have been committed unheard: another in between would take back into the lease what
+        others have by now.
+        """
+        with self._lock:
+            yield
+
+    @contextmanager
     def leaving(self, rows: Iterable[Claimed]) -> Iterator[Rows]:
         """Take rows out of the lease: enter it around the statement that does so, which is given the rest.
 
@@ -104,8 +130,68 @@ class Held:
     def lose(self) -> bool:
         """Leave the rest of its lease to whoever has it now; say whether there was a rest."""
         self._abandoned = self._lost = True
-        with self._lock:
+        # A change under way may be what ended it. One that takes long must not keep other leases from renewal.
+        is_settled = self._lock.acquire(timeout=_SETTLED_SECONDS)
+        try:
             return bool(self._left)
+        finally:
+            if is_settled:
+                self._lock.release()
+
+
+class Tray:
+    """Runs of one batch that a thread took together, to carry them out one after the other.
+
+    Any thread may take back what was not begun. `row` is the one that is being worked on since `begun` (on the
+    monotonic clock), None after the last; `run` is the run that it is in, `taken` counts the rows of all runs so far.
+    `done` and `leaving` are as in `Ended`.
+    """
+
+    def __init__(self, held: Held, runs: Iterable[Run], since: float) -> None:
+        self.held = held
+        self.since = since
+        self.begun = self.noted = monotonic()
+        self.run: Run = ()
+        self.taken = 0
+        self.row: Claimed | None = None
+        self.done: list[Claimed] = []
+        self.leaving: list[Claimed] = []
+        self._runs = deque(runs)
+
+    def next(self) -> Run | None:
+        """Take the next run; None when there is none."""
+        try:
+            self.run = self._runs.popleft()
+        except IndexError:  # the last one may have been taken back just now
+            return None
+        self.taken += len(self.run)
+        return self.run
+
+    def begin(self, row: Claimed) -> None:
+        """Note which row is being worked on."""
+        self.begun = monotonic()
+        self.row = row
+
+    def has_more(self) -> bool:
+        """Whether there are runs that were not begun."""
+        return bool(self._runs)
+
+    def take_back(self) -> list[Run]:
+        """Take back what was not begun."""
+        back = []
+        while self._runs:
+            try:
+                back.append(self._runs.popleft())
+            except IndexError:
+                break
+        return back
+
+    def note(self) -> None:
+        """Let the batch know what ended, so that it can be written down."""
+        self.noted = monotonic()
+        if self.done or self.leaving:
+            self.held.end(done=self.done, leaving=self.leaving)
+            self.done, self.leaving = [], []
 
 
 class InHand:
@@ -114,6 +200,7 @@ class InHand:
     def __init__(self) -> None:
         self._rows: dict[Held, int] = {}
         self._of: dict[str, int] = defaultdict(int)
+        self._is_lone_asked_for = False
         self._lock = threading.Lock()
 
     def add(self, held: Held) -> None:
@@ -121,10 +208,24 @@ class InHand:
         with self._lock:
             self._count(held, len(held.batch.claimed))
 
-    def end(self, held: Held, run: Run) -> None:
-        """Note that a run has ended."""
+    def end(self, held: Held, rows: int) -> None:
+        """Note that so many rows of a batch have ended."""
         with self._lock:
-            self._count(held, -len(run))
+            self._count(held, -rows)
+
+    def may_be_lone(self) -> bool:
+        """Whether the next claim may be of a row that goes alone; `claimed` has to follow.
+
+        There is one at a time in a worker, so that of several that were lost with it the right one is blamed.
+        """
+        with self._lock:
+            is_free = not self._is_lone_asked_for and not any(held.is_lone for held in self._rows)
+            self._is_lone_asked_for = self._is_lone_asked_for or is_free
+            return is_free
+
+    def claimed(self) -> None:
+        """Note that the claim that might have been of such a row is over, and in hand what it gave."""
+        self._is_lone_asked_for = False
 
     def of(self, recipient: str) -> int:
         """Say how many rows of a recipient are in hand."""

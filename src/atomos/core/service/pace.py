@@ -10,22 +10,28 @@ MOST_A_CLAIM = 500
 """So many rows are claimed at once, at the most."""
 
 _BUFFER_SECONDS = 0.25
+_PORTION_SECONDS = 0.01
 _CLAIM_SHARE = 10.0
+_ROW_IS_WORTH = 0.001
+_FIRST_REST = 0.2
 _LONGEST_REST = 10.0
 _UNREAD_SECONDS = 30.0
-_MOST_UNREAD = 1000
+_MOST_NAMED = 1000
+_MOST_UNREAD = 100_000
 
 
 class Pace:
-    """Claims what `threads` can begin within a quarter of a second; a claim rests for ten times what it took.
+    """Claims what `threads` can begin within a quarter of a second; a dear claim rests for ten times what it took.
 
-    So a recipient whose claims are dear, with a million rows behind a broken service, costs others little.
+    So a recipient whose claims are dear, with a million rows behind a broken service, costs others little. A claim
+    that found rows is as dear as what it took beyond a millisecond for each.
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._seconds: dict[str, float] = {}
         self._rested: dict[str, float] = {}
+        self._failed: dict[str, int] = {}
 
     def room(self, recipient: str, in_hand: int, running: float = 0.0) -> int:
         """Say how many rows to claim beside those in hand: none while there is enough to do.
@@ -40,13 +46,24 @@ class Pace:
         """Say for how many seconds this recipient is not to be claimed again."""
         return max(0.0, self._rested.get(recipient, 0.0) - monotonic())
 
-    def claimed(self, recipient: str, seconds: float) -> None:
-        """Note what a claim took."""
-        self._rested[recipient] = monotonic() + min(_LONGEST_REST, seconds * _CLAIM_SHARE)
+    def portion(self, recipient: str) -> int:
+        """Say how many rows are quick together: those of a hundredth of a second, at least one."""
+        return max(1, int(_PORTION_SECONDS / max(1e-6, self._seconds.get(recipient, _PORTION_SECONDS))))
+
+    def claimed(self, recipient: str, seconds: float, rows: int = 0) -> None:
+        """Note what a claim took, and how many rows it found."""
+        dear = max(0.0, seconds - rows * _ROW_IS_WORTH)
+        self._failed.pop(recipient, None)
+        self._rested[recipient] = monotonic() + min(_LONGEST_REST, dear * _CLAIM_SHARE)
+
+    def failed(self, recipient: str) -> None:
+        """Note that a claim failed: the next one has to wait, longer each time."""
+        self._failed[recipient] = failures = self._failed.get(recipient, 0) + 1
+        self._rested[recipient] = monotonic() + min(_LONGEST_REST / 5, _FIRST_REST * 2.0 ** min(failures, 10))
 
     def worked(self, recipient: str, seconds: float, rows: int) -> None:
         """Note what a run of rows took."""
-        each = seconds / rows
+        each = seconds / max(1, rows)
         self._seconds[recipient] = 0.8 * self._seconds.get(recipient, each) + 0.2 * each
 
 
@@ -66,9 +83,12 @@ class Unread:
         now = monotonic()
         rows = {seq: row for seq, row in self._rows.get(recipient, {}).copy().items() if row[1] > now}
         self._rows[recipient] = rows
-        keys = {key for key, _ in rows.values() if key is not None}
-        return Rows(tuple(rows), tuple(sorted(keys)))
+        keys = tuple(sorted({key for key, _ in rows.values() if key is not None}))
+        if len(rows) <= _MOST_NAMED:
+            return Rows(tuple(rows), keys)
+        # Too many to be named one by one. What is not one of them, and comes before the last, waits as long as they do.
+        return Rows((), keys, max(rows))
 
     def is_full(self, recipient: str) -> bool:
         """Whether there are so many that this recipient is better left alone for a while."""
-        return len(self.of(recipient).seqs) >= _MOST_UNREAD
+        return len(self._rows.get(recipient, ())) >= _MOST_UNREAD and bool(self.of(recipient).until)

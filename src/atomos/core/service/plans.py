@@ -20,7 +20,7 @@ P = TypeVar("P")
 
 
 class HandlerPlan(NamedTuple):
-    """A handler, bound to its collaborators; `records` are the events that its command may record."""
+    """A handler, bound to its collaborators; `records` are the events that its command may cause."""
 
     name: str
     call: Callable[[Message], Any]
@@ -29,13 +29,19 @@ class HandlerPlan(NamedTuple):
     permission: str | None = None
     records: frozenset[type[Event[Any]]] = frozenset()
     parks: bool = False
+    context: str = ""
 
 
 class TriggerPlan(NamedTuple):
-    """A trigger: asked about an event, it gives commands, in their order."""
+    """A trigger: asked about an event, its handler gives commands, in order; `by` is the field that keeps it."""
 
     name: str
-    decide: Callable[[Event[Any]], tuple[Command[Any], ...]]
+    handler: HandlerPlan
+    by: str | None = None
+
+    def key(self, event: Event[Any]) -> str | None:
+        """Give the ordering key of what an emitted event triggers; None where the route names no field."""
+        return None if self.by is None else key_of(event, self.by)
 
 
 class EventPlan(NamedTuple):
@@ -53,14 +59,14 @@ class EventPlan(NamedTuple):
     listeners: tuple[Route, ...]
 
     def deliveries(
-        self, event: Event[Any], key: str | None, until: datetime | None = None
+        self, event: Event[Any], key: str | None, until: datetime | None = None, timer: str | None = None
     ) -> tuple[Delivery, ...]:
-        """Address a recorded event to everyone who must hear of it."""
-        return _address(self.listeners, event, key, until)
+        """Address a recorded event, or one sent later, to everyone who must hear of it."""
+        return _address(self.listeners, event, key, until, timer)
 
     def reacting(self, event: Event[Any]) -> tuple[Delivery, ...]:
         """Address an emitted event, whose triggers were asked already, to its reactions."""
-        return _address(self.reactions, event, None, None)
+        return _address(self.reactions, event, None)
 
 
 class _Plans(dict[type[Message], P]):
@@ -105,6 +111,14 @@ class Flow:
         """Give the plan of a trigger, by its recipient's name."""
         return self._triggers[name]
 
+    def deciding(self) -> frozenset[str]:
+        """Name the triggers that give a command each time: by their class, or because they return nothing else."""
+        return frozenset(
+            name
+            for name, row in self._recipients.items()
+            if row.kind == "trigger" and (isinstance(row.target, type) or _always_decides(row))
+        )
+
 
 class _Planner:
     """Turns checked routes into plans."""
@@ -126,6 +140,7 @@ class _Planner:
             permission=self._routes.requires.get(row.message) or None,
             records=records,
             parks=row.parks,
+            context=row.context,
         )
 
     def handler(self, message: type[Message]) -> HandlerPlan:
@@ -155,8 +170,11 @@ class _Planner:
 
     def trigger(self, row: Route) -> TriggerPlan:
         if isinstance(row.target, type):
-            return TriggerPlan(row.name, _from_fields(row.message, row.target))
-        return TriggerPlan(row.name, lambda event: _listed(row.target(event)))
+            decide = _from_fields(row.message, row.target)
+        else:
+            decide = lambda event: _listed(row.target(event))  # noqa: E731 - one of two
+        meter = self._meter.of(row.kind, row.name)
+        return TriggerPlan(row.name, HandlerPlan(row.name, decide, place_of(row.target), meter), row.by)
 
 
 def commands_of(row: Route) -> tuple[type[Command[Any]], ...]:
@@ -166,15 +184,18 @@ def commands_of(row: Route) -> tuple[type[Command[Any]], ...]:
     return classes_in(signature_of(row.target).returns, Command)
 
 
+def _always_decides(row: Route) -> bool:
+    returned = members(signature_of(row.target).returns)
+    return all(isinstance(each, type) and issubclass(each, Command) for each in returned)
+
+
 def shared_fields(event: type[Message], command: type[Message]) -> tuple[str, ...]:
     """Name the fields that a command class takes from an event when it is the trigger itself."""
     known = {field.name for field in fields(event)}
     return tuple(field.name for field in fields(command) if field.name in known)
 
 
-def _from_fields(
-    event: type[Message], command: type[Any]
-) -> Callable[[Event[Any]], tuple[Command[Any], ...]]:
+def _from_fields(event: type[Message], command: type[Any]) -> Callable[[Message], tuple[Command[Any], ...]]:
     names = shared_fields(event, command)
     return lambda event: (command(**{name: getattr(event, name) for name in names}),)
 
@@ -186,13 +207,18 @@ def _listed(decided: Command[Any] | Iterable[Command[Any]] | None) -> tuple[Comm
 
 
 def _address(
-    rows: tuple[Route, ...], event: Event[Any], key: str | None, until: datetime | None
+    rows: tuple[Route, ...],
+    event: Event[Any],
+    key: str | None,
+    until: datetime | None = None,
+    timer: str | None = None,
 ) -> tuple[Delivery, ...]:
-    if not rows:
-        return ()
-    return tuple(Delivery(row.name, key if row.by is None else _key(event, row.by), until) for row in rows)
+    return tuple(
+        Delivery(row.name, key if row.by is None else key_of(event, row.by), until, timer) for row in rows
+    )
 
 
-def _key(event: Event[Any], field: str) -> str | None:
+def key_of(event: Event[Any], field: str) -> str | None:
+    """Give the ordering key that a field of an event stands for; None is no key."""
     value = getattr(event, field)
     return None if value is None else str(value)

@@ -151,8 +151,8 @@ class Meter(ABC):
         """Give the meter of one message or recipient, made once at start."""
 
 
-OUTCOMES = ("ok", "rejected", "failed", "conflict")
-"""How a handling may end: well, refused by the domain, with an error, or because someone else was first."""
+OUTCOMES = ("ok", "rejected", "failed", "conflict", "not_yet")
+"""How a handling may end: well, refused by the domain, with an error, because someone else was first, or not yet."""
 
 
 class HandlingMeter(ABC):

@@ -7,13 +7,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ..domain.messages import Command, Event, Message, Query
+from .retry import NO_POLICY, Backoff, ErrorRule, Policy
+from .schedules import Schedule, declaration, recipient_of
 
 Target = Callable[..., Any]
 
-_SAID_ONCE = ("records", "requires", "ignored", "cycles")
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+"""Turns the stored fields of one version of a message into those of the next."""
+
+_SAID_ONCE = ("records", "requires", "ignored", "cycles", "schedules", "upcasts")
+
+# A schedule that gave up would tick no more, also when the next build has mended what was wrong.
+_TICK_ON = Policy(rules=(ErrorRule(Exception, Backoff(attempts=1_000_000_000)),))
 
 RECIPIENT_KINDS = ("trigger", "reaction", "command")
-"""The kinds of route that deliveries may be addressed to."""
+"""The kinds of row that deliveries may be addressed to; schedules are recipients too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +30,14 @@ class Recipient:
 
     `name` is the declared name (None: the function's own), `by` the event's field that order is kept by
     (None: the aggregate's identity), `parks` whether a delivery that failed for good holds its key until
-    someone decides.
+    someone decides, `policy` how it is tried again and within which limits.
     """
 
     function: Target
     name: str | None = None
     by: str | None = None
     parks: bool = False
+    policy: Policy = NO_POLICY
 
 
 def named(name: str, listener: Target | Recipient) -> Recipient:
@@ -46,19 +55,61 @@ def parks(listener: Target | Recipient) -> Recipient:
     return replace(_recipient(listener), parks=True)
 
 
+def retries(
+    backoff: Backoff,
+    listener: Target | Recipient,
+    *,
+    on: type[Exception] | tuple[type[Exception], ...] = Exception,
+) -> Recipient:
+    """Say how a delivery is tried again after an error of some kind; by default after any, domain errors too.
+
+    Of several, the outermost whose kind fits counts: `retries(Backoff(3), retries(Backoff(50), f), on=Refused)`.
+    """
+    return _with_rule(ErrorRule(on, backoff), listener)
+
+
+def gives_up(on: type[Exception] | tuple[type[Exception], ...], listener: Target | Recipient) -> Recipient:
+    """Let an error of this kind be final at once, as domain errors are by default."""
+    return _with_rule(ErrorRule(on, None), listener)
+
+
+def quickly(times: int, listener: Target | Recipient) -> Recipient:
+    """Try so often in place, within a tenth of a second, what met a `Conflict` or was `Unavailable`; zero: never.
+
+    These count no attempt. The default is what the worker's settings say.
+    """
+    return _with_policy(listener, quickly=times)
+
+
+def at_once(most: int, listener: Target | Recipient) -> Recipient:
+    """Let at most so many deliveries be in hand at once, in the whole installation."""
+    return _with_policy(listener, at_once=most)
+
+
+def within(seconds: float, listener: Target | Recipient) -> Recipient:
+    """Limit the time of one handling, zero for any time: past it the delivery has failed, and others may try.
+
+    What the handler does to our database later than that does not count. The default is `delivery.limit`.
+    """
+    return _with_policy(listener, limit=seconds)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routes:
     """One table of a context; a context may have several. Every entry is optional.
 
     `triggers`, `projections`, `reactions`: event to functions (a command class is a trigger from fields of
-    the same names). `commands`, `queries`: message to its one handler. `records`: command to the events that
-    its aggregate may record. `requires`: message to the permission that its sender needs. `ignored`: event to
-    one sentence why nobody hears it. `cycles`: an event and the command that it triggers, or the event that a
-    reaction to it returns, to one sentence why the circle ends.
+    the same names). `commands`, `queries`: message to its one handler; what is said about a command's handler
+    (`at_once(2, allocate)`) counts where the worker delivers the command. `records`: command to the events that
+    its aggregate may record, and that it may send later. `requires`: message to the permission that its sender
+    needs. `ignored`: event to one sentence why nobody hears it. `cycles`: an event and the command that it
+    triggers, or the event that a reaction to it returns, to one sentence why the circle ends. `schedules`: a
+    name, one in the whole application, to what `every` makes. `upcasts`: a message's wire name and an older
+    version to the function that turns its stored fields, as JSON has them, into those of the next version.
     """
 
     triggers: Mapping[type[Event[Any]], Sequence[Any]] = field(default_factory=dict)
-    commands: Mapping[type[Command[Any]], Target] = field(default_factory=dict)
+    commands: Mapping[type[Command[Any]], Target | Recipient] = field(default_factory=dict)
     records: Mapping[type[Command[Any]], Sequence[type[Event[Any]]]] = field(default_factory=dict)
     projections: Mapping[type[Event[Any]], Sequence[Any]] = field(default_factory=dict)
     reactions: Mapping[type[Event[Any]], Sequence[Any]] = field(default_factory=dict)
@@ -66,13 +117,16 @@ class Routes:
     requires: Mapping[type[Message], str] = field(default_factory=dict)
     ignored: Mapping[type[Event[Any]], str] = field(default_factory=dict)
     cycles: Mapping[tuple[type[Event[Any]], type[Message]], str] = field(default_factory=dict)
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    upcasts: Mapping[tuple[str, int], Upcaster] = field(default_factory=dict)
 
 
 class Route(NamedTuple):
-    """One row of the joined table: `kind` is trigger, command, projection, reaction or query.
+    """One row of the joined table: `kind` is trigger, command, projection, reaction or query; or schedule.
 
-    `name` addresses deliveries: `context.function`, `command:` and the command's wire name, or `trigger:` and
-    the wire names of the event and of the command that is made from its fields.
+    `name` addresses deliveries: `context.function`, `command:` and the command's wire name, `trigger:` and
+    the wire names of the event and of the command that is made from its fields, or `schedule:` and its name. `flaws`
+    say what is wrong with what the table says of it.
     """
 
     kind: str
@@ -82,6 +136,8 @@ class Route(NamedTuple):
     name: str
     by: str | None = None
     parks: bool = False
+    policy: Policy = NO_POLICY
+    flaws: tuple[str, ...] = ()
 
 
 class Double(NamedTuple):
@@ -105,6 +161,8 @@ class JoinedRoutes:
     requires: Mapping[type[Message], str]
     ignored: Mapping[type[Message], str]
     cycles: Mapping[tuple[type[Message], type[Message]], str]
+    schedules: Mapping[str, Schedule]
+    upcasts: Mapping[tuple[str, int], Upcaster]
     doubles: tuple[Double, ...] = ()
 
     def of(self, kind: str, message: type[Message]) -> tuple[Route, ...]:
@@ -125,8 +183,17 @@ class JoinedRoutes:
         return tuple(seen)
 
     def recipients(self) -> dict[str, Route]:
-        """Map the name of every recipient of deliveries to its row."""
-        return {row.name: row for row in self.rows if row.kind in RECIPIENT_KINDS}
+        """Map the name of every recipient of deliveries to its row; that of a schedule maps from what it emits."""
+        rows = (row for row in self.rows if row.kind in RECIPIENT_KINDS)
+        return {row.name: row for row in (*rows, *self.ticking())}
+
+    def declarations(self) -> tuple[str, ...]:
+        """Write in one line each how the schedules are declared."""
+        return tuple(declaration(name, schedule) for name, schedule in self.schedules.items())
+
+    def ticking(self) -> tuple[Route, ...]:
+        """Give a row for each schedule: its message is what it emits, its target the event's class or function."""
+        return tuple(_ticking(name, schedule) for name, schedule in self.schedules.items())
 
 
 def join(**contexts: Iterable[Routes]) -> JoinedRoutes:
@@ -147,6 +214,12 @@ def join(**contexts: Iterable[Routes]) -> JoinedRoutes:
     return JoinedRoutes(rows, **joined, doubles=tuple(doubles))
 
 
+def _ticking(name: str, schedule: Schedule) -> Route:
+    target = type(schedule.event) if isinstance(schedule.event, Event) else schedule.event
+    name = recipient_of(name)
+    return Route("schedule", "", schedule.emits or Event, target, name, policy=_TICK_ON)
+
+
 def _rows(context: str, routes: Routes) -> Iterable[Route]:
     for kind, table in (
         ("trigger", routes.triggers),
@@ -157,11 +230,24 @@ def _rows(context: str, routes: Routes) -> Iterable[Route]:
             for listener in listeners:
                 said = _recipient(listener)
                 name = _name(context, event, said)
-                yield Route(kind, context, event, said.function, name, said.by, said.parks)
+                yield _route(kind, context, event, said, name)
     for command, handler in routes.commands.items():
-        yield Route("command", context, command, handler, f"command:{_title(command)}")
+        yield _route("command", context, command, _recipient(handler), f"command:{_title(command)}")
     for query, handler in routes.queries.items():
         yield Route("query", context, query, handler, f"{context}.{_title(handler)}")
+
+
+def _route(kind: str, context: str, message: type[Message], said: Recipient, name: str) -> Route:
+    flaws = tuple(_flaws(kind, said))
+    return Route(kind, context, message, said.function, name, said.by, said.parks, said.policy, flaws)
+
+
+def _flaws(kind: str, said: Recipient) -> Iterable[str]:
+    yield from said.policy.flaws()
+    if kind == "command" and (said.name is not None or said.by is not None):
+        yield "a command's recipient is named after it, and its order is kept by the event that it came from"
+    if kind not in RECIPIENT_KINDS and (said.parks or said.policy != NO_POLICY):
+        yield f"a {kind} gets no deliveries, so there is nothing to retry, to park or to limit"
 
 
 def _name(context: str, event: type[Message], said: Recipient) -> str:
@@ -174,6 +260,16 @@ def _name(context: str, event: type[Message], said: Recipient) -> str:
 def _title(said: Any) -> str:
     # An entry may hold anything; what is wrong with it is for the boot check to say.
     return str(getattr(said, "wire_name", "") or getattr(said, "__name__", repr(said)))
+
+
+def _with_rule(rule: ErrorRule, listener: Target | Recipient) -> Recipient:
+    said = _recipient(listener)
+    return replace(said, policy=said.policy._replace(rules=(rule, *said.policy.rules)))
+
+
+def _with_policy(listener: Target | Recipient, **said: Any) -> Recipient:
+    recipient = _recipient(listener)
+    return replace(recipient, policy=recipient.policy._replace(**said))
 
 
 def _recipient(listener: Any) -> Recipient:

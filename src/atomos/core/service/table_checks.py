@@ -61,7 +61,7 @@ def wire_names_differ(wiring: Wiring) -> Found:
 
 
 def recipients_differ(wiring: Wiring) -> Found:
-    """Each recipient's name belongs to one function, which fails in one way."""
+    """Each recipient's name belongs to one function, which fails in one way, and has one policy."""
     by_name: dict[str, list[Route]] = defaultdict(list)
     for row in wiring.of(*(kind for kind in RECIPIENT_KINDS if kind != "command")):
         by_name[row.name].append(row)
@@ -70,9 +70,10 @@ def recipients_differ(wiring: Wiring) -> Found:
             if row.target is not first.target:
                 detail = f"is the recipient {name!r}, and so is {place_of(first.target)}"
                 yield Finding("ATM019", place_of(row.target), detail)
-            elif row.parks is not first.parks:
+            elif row.parks is not first.parks or row.policy != first.policy:
                 both = f"{_name(first.message)} and {_name(row.message)}"
-                yield Finding("ATM025", place_of(row.target), f"hears {both}, and parks for one of them only")
+                what = "parks for one of them only" if row.parks is not first.parks else "in two ways"
+                yield Finding("ATM025", place_of(row.target), f"hears {both}, and {what}")
 
 
 def ordering_keys_exist(wiring: Wiring) -> Found:
@@ -84,6 +85,13 @@ def ordering_keys_exist(wiring: Wiring) -> Found:
             hint = f"; did you mean {near[0]}?" if near else ""
             has = f"{_name(row.message)} has {', '.join(known) or 'no field'}{hint}"
             yield Finding("ATM061", place_of(row.target), f"order is kept by {row.by!r}, and {has}")
+
+
+def policies_can_be_kept(wiring: Wiring) -> Found:
+    """What a route says about retries and limits can be done, and is said of someone who gets deliveries."""
+    for row in wiring.rows:
+        for flaw in row.flaws:
+            yield Finding("ATM065", place_of(row.target), flaw)
 
 
 def explanations_explain(wiring: Wiring) -> Found:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self, TypeVar, overload
 
 from ..domain.errors import AtomosError
 from ..domain.messages import Event
 from ..domain.model import Aggregate
 from .delivery import Fence, Record
-from .errors import CommittedTwice, NotOpen
+from .envelope import new_id
+from .errors import CommittedTwice, NoTimerKey, NotOpen
+from .failpoints import failpoint
 from .handling import Handling, current_handling
+from .later import Later, due, timer_of
 
 A = TypeVar("A")
 
@@ -24,6 +28,7 @@ class UnitOfWork(ABC):
 
     def __init__(self) -> None:
         self._tracked: list[Aggregate] = []
+        self._later: list[Later] = []
         self._handling: Handling | None = None
         self._state = "new"
 
@@ -47,6 +52,44 @@ class UnitOfWork(ABC):
         if all(aggregate is not each for each in self._tracked):
             self._tracked.append(aggregate)
 
+    def send_later(
+        self,
+        event: Event[Any],
+        *,
+        at: datetime | None = None,
+        delay: timedelta | None = None,
+        name: str | None = None,
+        key: str | None = None,
+    ) -> str:
+        """Store an event that is heard later, in this transaction: at an instant (aware) or after a delay.
+
+        Gives its id. A time that has passed, or none, is due at once. With `name`, it takes the place of what this
+        context sent under the same name and key before, if that still waits. `key` is its ordering key as well;
+        None takes the identity of the one aggregate that was handed out. Raises `NotListed` for an event that is
+        not in `records` of the command, `NoTimerKey` for a name where there is not one aggregate.
+        """
+        self._refuse_unless_open()
+        if self._handling is not None:
+            self._handling.may_send_later(event)
+        if name is not None:
+            key = self._timer_key(name, key)
+            self._drop(name, key)
+        elif key is None and len(self._tracked) == 1:
+            key = self._tracked[0].identity
+        later = Later(new_id(), event, due(at, delay, self._now), name, key)
+        self._later.append(later)
+        return later.id
+
+    def cancel(self, name: str, key: str | None = None) -> bool:
+        """Take back what was sent later under a name and key (None: that of the one aggregate).
+
+        False where nothing waits, or its time has come: then it is heard, or was.
+        """
+        self._refuse_unless_open()
+        key = self._timer_key(name, key)
+        dropped = self._drop(name, key)
+        return self._take_back(name, key) or dropped
+
     @overload
     def commit(self) -> None: ...
     @overload
@@ -56,19 +99,44 @@ class UnitOfWork(ABC):
 
         Raises `Conflict` when someone else was first: then nothing was stored.
         """
-        if self._state != "open":
-            kind = CommittedTwice if self._state == "committed" else NotOpen
-            raise kind(f"{type(self).__name__} is {self._state}.")
+        self._refuse_unless_open()
+        # Until it has committed: a second try would be without the events that this one took.
+        self._state = "failed"
         if self._tracked:
             self._raise_versions()
         self._flush()
+        failpoint("log.before")
         events = [(each, event) for each in self._tracked for event in each.take_recorded()]
         self._store(answer, events)
+        failpoint("commit.before")
         self._commit()
         self._state = "committed"
         if self._handling is not None:
             self._handling.committed, self._handling.answer = True, answer
         return answer
+
+    def _refuse_unless_open(self) -> None:
+        if self._state != "open":
+            kind = CommittedTwice if self._state == "committed" else NotOpen
+            raise kind(f"{type(self).__name__} is {self._state}.")
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) if self._handling is None else self._handling.now()
+
+    def _timer_key(self, name: str, key: str | None) -> str:
+        if key is None and len(self._tracked) != 1:
+            count = len(self._tracked) or "no"
+            raise NoTimerKey(
+                f"The timer {name} has no key, and {type(self).__name__} has {count} aggregates."
+            )
+        key = self._tracked[0].identity if key is None else key
+        timer_of(name, key)
+        return key
+
+    def _drop(self, name: str, key: str) -> bool:
+        left = [each for each in self._later if (each.name, each.key) != (name, key)]
+        dropped, self._later = len(left) < len(self._later), left
+        return dropped
 
     def _raise_versions(self) -> None:
         # A change to a child, or an event without a change, would otherwise pass another transaction unseen.
@@ -84,6 +152,7 @@ class UnitOfWork(ABC):
             self._write([], None)
             return
         caused = self._handling.caused(events)
+        caused += map(self._handling.sent_later, self._later)
         self._write(self._handling.records(answer, caused), self._handling.completes)
 
     def _explain(self, error: Exception) -> AtomosError | None:
@@ -105,6 +174,10 @@ class UnitOfWork(ABC):
     @abstractmethod
     def _flush(self) -> None:
         """Send the changes of the aggregates to the database."""
+
+    @abstractmethod
+    def _take_back(self, name: str, key: str) -> bool:
+        """Discard what is scheduled under a timer; False: nothing was."""
 
     @abstractmethod
     def _write(self, records: Sequence[Record], completes: Fence | None) -> None:

@@ -6,68 +6,72 @@ import atexit
 import os
 import socket
 import threading
-from collections import defaultdict
-from contextlib import suppress
-from itertools import chain
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from time import monotonic
-from typing import NamedTuple
 
 import structlog
 
 from .bus import MessageBus
+from .claiming import Claimers
 from .delivery import Deliveries, Waiting
 from .envelope import new_id
-from .handover import Handover, said
-from .in_hand import Held, InHand, Run
+from .handover import Handover, Usual, said
+from .in_hand import Held, InHand, Tray
 from .pace import MOST_A_CLAIM, Pace, Unread
-from .retry import Backoff
-from .threads import Crew, Heartbeat, Task
+from .ports import Unavailable
+from .probing import NO_DOUBT, Doubts
+from .registration import Registration, Workers
+from .returns import Returns
+from .threads import Chore, Crew, Rounds
+from .waking import Wake
+from .watching import Stuck, Watch
+from .worker_settings import WorkerSettings
 
 _LOG = structlog.get_logger("atomos.worker")
 
-_LONGEST_PAUSE = 2.0
-_GATHER_SECONDS = 0.05
-
-
-class WorkerSettings(NamedTuple):
-    """How a worker works: times in seconds. It renews its leases every third of `lease`.
-
-    `poll` is the longest pause between two looks at the log, `threads` is how many handlers run at once.
-    """
-
-    threads: int = 4
-    lease: float = 15.0
-    poll: float = 0.2
-    backoff: Backoff = Backoff()
+_LONGEST_PAUSE = 1.0
+_VACUUM_AFTER = 50_000
+_SEEN_SECONDS = 5.0
 
 
 class Worker:
     """Delivers until it is stopped. Any number of them, in any number of processes, share the work.
 
-    `wake` is set by whoever commits in this process, so that the worker need not wait for its next look.
+    `wake` is told by whoever commits, so that the worker need not wait for its next look. `workers` is where it
+    registers, None for nowhere. `chores` are done now and then, in one thread.
     """
 
     def __init__(
         self,
         bus: MessageBus,
         deliveries: Deliveries,
-        wake: threading.Event,
+        wake: Wake,
         settings: WorkerSettings = WorkerSettings(),  # noqa: B008 - a constant
+        workers: Workers | None = None,
+        chores: Iterable[Chore] = (),
     ) -> None:
         self.id = f"{socket.gethostname()}:{os.getpid()}:{new_id()[-8:]}"
         self._bus = bus
         self._deliveries = deliveries
         self._wake = wake
         self._settings = settings
-        self._recipients = tuple(sorted(bus.flow.routes.recipients()))
+        self._chores = tuple(chores)
+        self._routes = bus.flow.routes.recipients()
+        self._recipients = tuple(sorted(self._routes))
+        self._registration = Registration(workers, self.id, self._recipients)
         # Where there are others, no recipient takes the last thread.
         self._share = max(1, settings.threads - 1) if len(self._recipients) > 1 else settings.threads
         self._pace = Pace(self._share)
         self._in_hand = InHand()
         self._unread = Unread()
+        self._doubts = Doubts(settings.doubt, deliveries)
         self._stopping = threading.Event()
         self._given_up = float("inf")
         self._thread: threading.Thread | None = None
+        self._stuck: tuple[Stuck, ...] = ()
+        self._returns = Returns(self._handover(0.0, self._doubts), self._in_hand)
+        self._ended = 0
 
     def start(self) -> None:
         """Work in threads of its own until `stop`, or until the process ends."""
@@ -84,90 +88,141 @@ class Worker:
         if self._thread is not None:
             self._thread.join(patience + 1)
 
+    def stuck(self) -> tuple[Stuck, ...]:
+        """Say which handlers run past their time limit, as of its last look, a second ago at most."""
+        return self._stuck
+
     def run(self) -> None:
         """Work until `stop`, called by another thread. An error of the database is logged and survived."""
-        crew = Crew(self._settings.threads, self._share, self._work)
-        with Heartbeat(lambda: self._beat(crew), self._settings.lease / 3):
-            self._look_again_and_again(crew)
+        crew = Crew(self._settings.threads, self._share, self._work, self._pace.portion)
+        claimers = Claimers(self._claims_at_once(), lambda waiting: self._claim_for(crew, waiting))
+        with ExitStack() as rounds:
+            rounds.enter_context(self._wake.listening())
+            for name, chores in self._rounds(crew).items():
+                rounds.enter_context(Rounds(f"atomos-{name}", chores))
+            self._look_again_and_again(crew, claimers)
+            claimers.end()
             self._in_hand.abandon()
-            self._free(crew.dismiss(), crew)
+            self._returns.give(crew.dismiss())
+            claimers.join(self._given_up)
             if not crew.join(self._given_up):
                 _LOG.warning("worker.left_running", worker=self.id)
+        self._registration.end()
 
     def drain(self) -> int:
-        """Deliver all that is due, in this thread; say how many deliveries ended in one way or another."""
-        self._deliveries.enrol(self._recipients)
-        handover = self._handover(patience=0.0)
+        """Deliver all that is due, in this thread; say how many deliveries ended in one way or another.
+
+        No handler is limited in time, and nothing is in doubt.
+        """
+        self._enrol()
+        handover = self._handover(0.0, Doubts(NO_DOUBT, self._deliveries))
         ended = 0
-        with Heartbeat(self._renew, self._settings.lease / 3):
+        with Rounds("atomos-heartbeat", [self._renewal()]):
             while found := sum(
                 self._drained(each, handover) for each in self._deliveries.waiting(self._recipients)
             ):
                 ended += found
         return ended
 
-    def _handover(self, patience: float) -> Handover:
-        return Handover(self._bus, self._deliveries, self._settings.backoff, self._unread, patience)
+    def _claims_at_once(self) -> int:
+        return min(self._settings.claims, max(1, len(self._recipients)))
 
-    def _look_again_and_again(self, crew: Crew) -> None:
+    def _enrol(self) -> None:
+        most = {name: row.policy.at_once for name, row in self._routes.items()}
+        self._deliveries.enrol(self._recipients, {name: n for name, n in most.items() if n is not None})
+        self._bus.arrange()
+
+    def _handover(self, patience: float, doubts: Doubts) -> Handover:
+        usual = Usual(self._settings.backoff, self._settings.quickly)
+        return Handover(self._bus, self._deliveries, usual, self._unread, doubts, patience)
+
+    def _look_again_and_again(self, crew: Crew, claimers: Claimers) -> None:
         enrolled, woken, errors = False, False, 0
         while not self._stopping.is_set():
             self._wake.clear()
             try:
                 if not enrolled:
-                    self._deliveries.enrol(self._recipients)
+                    self._enrol()
+                    self._register()
                     enrolled = True
-                pause = self._look(crew, woken)
+                pause = self._look(crew, claimers, woken)
                 errors = 0
             except Exception as error:  # noqa: BLE001 - a worker outlives whatever happens to its database
                 errors += 1
-                pause = min(_LONGEST_PAUSE, self._settings.poll * 2**errors)
-                _LOG.error("worker.failed", worker=self.id, error=said(error), exc_info=error)
+                pause = min(_LONGEST_PAUSE, self._settings.poll * 2.0 ** min(errors, 20))
+                shown = None if isinstance(error, Unavailable) else error
+                _LOG.error("worker.failed", worker=self.id, error=said(error), exc_info=shown)
             # Whoever had to rest when this worker was woken is looked at again after that rest.
             woken = not self._stopping.is_set() and (self._wake.wait(pause) or pause < self._settings.poll)
 
-    def _look(self, crew: Crew, woken: bool) -> float:
-        """Claim what there is room for; give the seconds until the next look, if nobody wakes this worker."""
+    def _look(self, crew: Crew, claimers: Claimers, woken: bool) -> float:
+        """Have claimed what there is room for; give the seconds until the next look, if nobody wakes this worker."""
         pause = self._settings.poll
-        wanted = {}
+        wanted = []
         for recipient in self._recipients:
-            room = self._pace.room(recipient, self._in_hand.of(recipient), crew.running(recipient))
             rest = self._pace.rest(recipient)
             if rest and woken:  # what it was woken for may be this one's
                 pause = min(pause, rest)
-            elif room and not rest and not self._unread.is_full(recipient):
-                wanted[recipient] = room
-        for each in self._deliveries.waiting(tuple(wanted)) if wanted else ():
-            if self._stopping.is_set():
-                break
-            if each.overdue:
-                self._deliveries.tidy(each.recipient)
-            if held := self._claim(each.recipient, wanted[each.recipient]):
-                pause = 0.0
-                for run in held.runs():
-                    crew.give(held, run)
+            elif not rest and not claimers.is_busy(recipient) and self._room(crew, recipient):
+                wanted.append(recipient)
+        for each in self._deliveries.waiting(wanted) if wanted else ():
+            claimers.ask(each)
         return pause
+
+    def _room(self, crew: Crew, recipient: str) -> int:
+        if self._unread.is_full(recipient):
+            return 0
+        in_hand = self._in_hand.of(recipient)
+        room = self._pace.room(recipient, in_hand, crew.running(recipient))
+        return min(room, max(0, 1 - in_hand)) if self._doubts.is_suspected(recipient) else room
+
+    def _claim_for(self, crew: Crew, waiting: Waiting) -> None:
+        """Claim, and give what was found to the crew; an error is logged, and this recipient rests."""
+        recipient = waiting.recipient
+        try:
+            if waiting.overdue:
+                self._deliveries.tidy(recipient)
+            room = self._room(crew, recipient)
+            held = self._claim(recipient, room) if room and not self._stopping.is_set() else None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are claimed meanwhile
+            self._pace.failed(recipient)
+            _LOG.error("worker.claim_failed", worker=self.id, recipient=recipient, error=said(error))
+            return
+        if held is None:
+            return
+        if not crew.give(held, held.runs()):
+            self._returns.give([(held, held.runs())])
+        self._wake.set()
 
     def _claim(self, recipient: str, room: int) -> Held | None:
         until = monotonic() + self._settings.lease
-        batch = self._deliveries.claim(recipient, room, self.id, self._unread.of(recipient))
-        self._pace.claimed(recipient, batch.seconds)
-        if not batch.claimed:
-            return None
-        held = Held(batch, until)
-        self._in_hand.add(held)
+        lone = self._in_hand.may_be_lone()
+        try:
+            batch = self._deliveries.claim(recipient, room, self.id, self._unread.of(recipient), lone=lone)
+            # After a loss every row is a claim of its own: no rest between them.
+            self._pace.claimed(recipient, 0.0 if batch.lone else batch.seconds, len(batch.claimed))
+            if not batch.claimed:
+                return None
+            held = Held(batch, until)
+            self._in_hand.add(held)
+        finally:
+            if lone:
+                self._in_hand.claimed()
         return held
 
-    def _work(self, held: Held, run: Run) -> None:
-        recipient = held.batch.recipient
+    def _work(self, tray: Tray) -> None:
+        recipient, held = tray.held.batch.recipient, tray.held
         started = monotonic()
+        handover = self._handover(self._settings.lease, self._doubts)
         try:
-            handover = self._handover(self._settings.lease)
-            handover.carry_out(held, run)
+            try:
+                ended = handover.carry_out(tray)
+                self._ended += ended  # not in one: what others add while it works would be lost
+            finally:
+                self._pace.worked(recipient, monotonic() - started, tray.taken)
             handover.write_down(held)
         finally:
-            self._pace.worked(recipient, monotonic() - started, len(run))
-            self._in_hand.end(held, run)
+            self._in_hand.end(held, tray.taken)
             if self._pace.room(recipient, self._in_hand.of(recipient)):
                 self._wake.set()
 
@@ -177,7 +232,7 @@ class Worker:
         ended = 0
         while held := self._claim(waiting.recipient, MOST_A_CLAIM):
             try:
-                ended += self._carry_out_in_turn(held, handover)
+                ended += handover.carry_out(Tray(held, held.runs(), monotonic()))
                 handover.write_down(held)
             except BaseException:
                 with suppress(Exception):
@@ -185,37 +240,48 @@ class Worker:
                     handover.free(held, held.batch.claimed)
                 raise
             finally:
-                self._in_hand.end(held, held.batch.claimed)
+                self._in_hand.end(held, len(held.batch.claimed))
         return ended
 
-    def _carry_out_in_turn(self, held: Held, handover: Handover) -> int:
-        ended, written = 0, monotonic()
-        for run in held.runs():
-            ended += handover.carry_out(held, run)
-            if monotonic() - written > _GATHER_SECONDS:
-                handover.write_down(held)
-                written = monotonic()
-        return ended
+    def _renewal(self) -> Chore:
+        return Chore("renew", self._settings.lease / 3, self._renew)
 
-    def _free(self, not_begun: list[Task], crew: Crew) -> None:
-        runs: dict[Held, list[Run]] = defaultdict(list)
-        for held, run in not_begun:
-            runs[held].append(run)
-        handover = self._handover(patience=0.0)
-        for held, several in runs.items():
-            rows = tuple(chain.from_iterable(several))
-            try:
-                handover.free(held, rows)
-                self._in_hand.end(held, rows)
-            except Exception as error:  # noqa: BLE001 - then they stay; after a stop, until the lease runs out
-                _LOG.error("worker.failed", worker=self.id, recipient=held.batch.recipient, error=said(error))
-                for run in several:
-                    crew.give(held, run)
+    def _rounds(self, crew: Crew) -> dict[str, list[Chore]]:
+        third = self._settings.lease / 3
+        watch = Watch(self._handover(0.0, self._doubts), self._limit_of)
+        return {
+            "renewal": [self._renewal()],  # it waits for no other chore
+            "care": [
+                # Whatever keeps these threads busy, others may have one for what still waits here.
+                Chore("withdraw", third, lambda: self._returns.give(crew.withdraw(third))),
+                Chore("watch", min(1.0, third), lambda: self._look_after(watch, crew)),
+                Chore("register", min(_SEEN_SECONDS, third), self._register),
+            ],
+            "chores": [
+                # The register may have come from a backup, or the schedules from another build.
+                Chore("enrol", third, self._enrol),
+                Chore("vacuum", 2.0, self._vacuum),
+                *self._registration.chores(),
+                *self._chores,
+            ],
+        }
 
-    def _beat(self, crew: Crew) -> None:
-        self._renew()
-        # Whatever keeps these threads busy, others may have one for what still waits here.
-        self._free(crew.withdraw(self._settings.lease / 3), crew)
+    def _limit_of(self, recipient: str) -> float:
+        limit = self._routes[recipient].policy.limit
+        return self._settings.limit if limit is None else limit
+
+    def _look_after(self, watch: Watch, crew: Crew) -> None:
+        before, self._stuck = self._stuck, tuple(watch.look(crew.trays()))
+        if len(before) != len(self._stuck):
+            self._register()
+
+    def _register(self) -> None:
+        self._registration.say(self._stuck)
+
+    def _vacuum(self) -> None:
+        if self._ended >= _VACUUM_AFTER:
+            self._ended = 0
+            self._deliveries.vacuum()
 
     def _renew(self) -> None:
         until = monotonic() + self._settings.lease

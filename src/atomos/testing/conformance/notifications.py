@@ -33,12 +33,12 @@ class NotificationsSuite:
     @pytest.fixture
     def notifications(self) -> Notifications:
         """Give the adapter."""
-        raise NotImplementedError(f"{type(self).__name__} must have a fixture `notifications`: the adapter.")
+        pytest.fail(f"{type(self).__name__} must have a fixture `notifications`: the adapter.")
 
     @pytest.fixture
     def arrived(self) -> Sequence[SentNotification]:
         """Give what has reached the receivers."""
-        raise NotImplementedError(f"{type(self).__name__} must have a fixture `arrived`: what was received.")
+        pytest.fail(f"{type(self).__name__} must have a fixture `arrived`: what was received.")
 
     @pytest.fixture
     def recipient(self) -> str:

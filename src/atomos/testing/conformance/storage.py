@@ -62,7 +62,7 @@ class StorageSuite:
     @pytest.fixture
     def storage(self) -> Storage:
         """Give the adapter, empty."""
-        raise NotImplementedError(f"{type(self).__name__} must have a fixture `storage`: the adapter, empty.")
+        pytest.fail(f"{type(self).__name__} must have a fixture `storage`: the adapter, empty.")
 
     def test_it_is_known_as_something_outside(self, storage: Storage) -> None:
         """The boot check refuses it where a rollback should take its effect back."""

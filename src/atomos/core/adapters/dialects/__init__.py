@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow
+from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Register
 from .postgresql import PostgresLog
 from .sqlite import SqliteLog
 
-__all__ = ["ClaimedRow", "DeliveryRow", "LogDialect", "MessageRow", "dialect_of"]
+__all__ = ["ClaimedRow", "DeliveryRow", "LogDialect", "MessageRow", "Register", "dialect_of"]
 
 _DIALECTS: dict[str, LogDialect] = {"postgresql": PostgresLog(), "sqlite": SqliteLog()}
 

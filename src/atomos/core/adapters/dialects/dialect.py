@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -38,6 +38,7 @@ class DeliveryRow(NamedTuple):
     ordering_key: str | None
     status: str
     until: datetime | None
+    timer: str | None
 
 
 class ClaimedRow(NamedTuple):
@@ -57,6 +58,18 @@ class ClaimedRow(NamedTuple):
     principal: str
     traceparent: str | None
     recorded_at: datetime
+    alone: bool
+
+
+class Register(NamedTuple):
+    """What the register says of a recipient that is not paused.
+
+    `at_once` is how many rows may be in leases, None for any number. `probing`: one, and while it `rests` none.
+    """
+
+    at_once: int | None
+    probing: bool
+    rests: bool
 
 
 Now = datetime | None
@@ -82,24 +95,40 @@ class LogDialect(ABC):
         """Hold ordering keys until the transaction ends; they come sorted."""
 
     @abstractmethod
-    def answer(self, connection: Connection, message_id: str, answer: str) -> None:
-        """Add the answer to a command that was stored when it was decided."""
+    def discard(self, connection: Connection, timer: str, why: str, now: Now) -> bool:
+        """Discard what is scheduled under a timer's title, and note why; False: nothing was."""
+
+    @abstractmethod
+    def answer(self, connection: Connection, message_id: str, answer: str) -> bool:
+        """Add the answer to a command that was stored when it was decided. False: it has one already."""
 
     @abstractmethod
     def recall(self, connection: Connection, message_id: str) -> tuple[str, str | None] | None:
         """Find a message's fingerprint and answer (JSON text)."""
 
     @abstractmethod
-    def enrol(self, connection: Connection, recipients: Sequence[str]) -> None:
-        """Add recipients to the register, where they are not in it yet."""
+    def enrol(self, connection: Connection, recipients: Sequence[str], at_once: Mapping[str, int]) -> None:
+        """Add recipients to the register, where they are not in it yet, and set their most at once."""
 
     @abstractmethod
     def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[Waiting]:
-        """Say which recipients have something ready or due, or a lease that ran out."""
+        """Say which recipients have something ready or due, or a lease that ran out; of paused ones, what is due."""
 
     @abstractmethod
-    def lock_recipient(self, connection: Connection, recipient: str) -> bool:
-        """Hold a recipient's row in the register. False: it is paused, or unknown."""
+    def lock_recipient(self, connection: Connection, recipient: str, now: Now = None) -> Register | None:
+        """Hold a recipient's row in the register, and read it. None: it is paused, or unknown."""
+
+    @abstractmethod
+    def hold_recipient(self, connection: Connection, recipient: str) -> None:
+        """Hold a recipient's row in the register, be it paused or not."""
+
+    @abstractmethod
+    def in_leases(self, connection: Connection, recipient: str) -> int:
+        """Count the rows of a recipient that are in someone's hands."""
+
+    @abstractmethod
+    def probe(self, connection: Connection, recipient: str, pause: timedelta | None, now: Now) -> None:
+        """Let a recipient's claims take one row, after a pause; None: as usual."""
 
     @abstractmethod
     def expire(self, connection: Connection, recipient: str, now: Now) -> None:
@@ -110,11 +139,18 @@ class LogDialect(ABC):
 
     @abstractmethod
     def wake_due(self, connection: Connection, now: Now) -> None:
-        """Make ready what is scheduled or backing off and whose time has come, a thousand at most."""
+        """Make ready what is scheduled or backing off and whose time has come, a thousand at most.
+
+        Its `until` stays: it says since when the row has been waiting.
+        """
 
     @abstractmethod
     def worth_a_claim(self, connection: Connection, recipient: str, without: Rows) -> bool:
         """Whether a claim would find something; True where the claim itself is as cheap as the question."""
+
+    @abstractmethod
+    def lone(self, connection: Connection, recipient: str) -> Rows:
+        """Name the ready rows of a recipient that are claimed alone."""
 
     @abstractmethod
     def claim(
@@ -123,12 +159,17 @@ class LogDialect(ABC):
         recipient: str,
         *,
         room: int,
+        among: int | None,
         worker: str,
         lease: timedelta,
         without: Rows,
+        lone: bool,
         now: Now,
     ) -> list[ClaimedRow]:
-        """Lease what the claim rule allows, in the order of seq, without some rows and keys."""
+        """Lease what the claim rule allows, in the order of seq, without some rows and keys.
+
+        `among` is how many ready rows, from the first, may be looked at; None is all, and so may be any number.
+        """
 
     @abstractmethod
     def complete(

@@ -4,36 +4,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import lru_cache
-from itertools import chain
-from typing import Any, cast
+from typing import cast
 
-import psycopg
 from sqlalchemy import Connection
 
 from ...service.delivery import Failure, Fence, Rows, Status, Waiting
-from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now
+from ..postgres import run as _run
+from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now, Register
+from .postgresql_write import write
 
 # The database's clock only. `now()` would be the transaction's start, and shorten leases.
 _NOW = "coalesce(%(now)s::timestamptz, statement_timestamp())"
 
-# PostgreSQL takes 65,535 parameters a statement at the most.
-_ROWS_A_STATEMENT = 1000
+_DISCARD = f"""
+update atomos_delivery
+set status = 'discarded', until = null, completed_at = {_NOW},
+    errors = jsonb_path_query_array(
+      jsonb_build_array(jsonb_build_object('at', {_NOW}, 'error', %(why)s::text)) || errors, '$[0 to 4]')
+where timer = %(timer)s and status = 'scheduled'
+"""
 
-_MESSAGE = f"({', '.join(['%s'] * len(MessageRow._fields))})"
-_DELIVERY = f"({', '.join(['%s'] * len(DeliveryRow._fields))})"
-
-_FENCED = """fenced as (
-  update atomos_delivery d
-  set status = 'done', attempts = attempts + 1,
-      completed_at = coalesce(%s::timestamptz, statement_timestamp())
-  from (select seqs from atomos_lease where id = %s for key share) l
-  where d.recipient = %s and d.seq = %s and d.seq = any(l.seqs) and d.status = 'ready'
-  returning d.seq)"""
-
-_ANSWER = "update atomos_message set answer = %s where id = %s"
+_ANSWER = "update atomos_message set answer = %s where id = %s and answer is null"
 
 _RECALL = "select fingerprint, answer::text from atomos_message where id = %s"
 
@@ -44,6 +38,12 @@ from unnest(%s::text[]) with ordinality k(key, n) order by n
 
 _ENROL = "insert into atomos_recipient (name) select unnest(%(names)s::text[]) on conflict do nothing"
 
+# Only what differs: a row that somebody holds must not keep a worker from its start.
+_LIMIT = """
+update atomos_recipient set at_once = (%(at_once)s::jsonb ->> name)::int
+where name = any(%(names)s) and at_once is distinct from (%(at_once)s::jsonb ->> name)::int
+"""
+
 _WAITING = f"""
 select name, overdue from (
   select r.name,
@@ -51,27 +51,46 @@ select name, overdue from (
     or exists (
       select from atomos_delivery d
       where d.recipient = r.name and d.status in ('scheduled', 'retrying') and d.until <= {_NOW}) overdue,
-    exists (select from atomos_delivery d where d.recipient = r.name and d.status = 'ready') ready
-  from atomos_recipient r where r.name = any(%(names)s) and r.paused_at is null) r
+    r.paused_at is null and (r.probe_at is null or r.probe_at <= {_NOW})
+    and exists (select from atomos_delivery d where d.recipient = r.name and d.status = 'ready') ready
+  from atomos_recipient r where r.name = any(%(names)s)) r
 where overdue or ready
 """
 
-_LOCK_RECIPIENT = (
-    "select name from atomos_recipient where name = %(recipient)s and paused_at is null for update"
+_LOCK_RECIPIENT = f"""
+select at_once, probing, coalesce(probe_at > {_NOW}, false)
+from atomos_recipient where name = %(recipient)s and paused_at is null for update
+"""
+
+_HOLD = "select from atomos_recipient where name = %(recipient)s for update"
+
+_LEASED = "select coalesce(sum(cardinality(seqs)), 0)::int from atomos_lease where recipient = %(recipient)s"
+
+_PROBE = f"""
+update atomos_recipient set probing = true, probe_at = {_NOW} + %(pause)s where name = %(recipient)s
+"""
+_PROBED = (
+    "update atomos_recipient set probing = false, probe_at = null where name = %(recipient)s and probing"
 )
+
+# Thousands may be ready before the planner has heard of any: what it takes for one row is looked at once, and only
+# where the batch is; a join would be done for each of them with each of the batch.
+_IS_ONE_OF = """d.seq = any(array(select seq from {rows}))
+  and d.seq >= (select min(seq) from {rows}) and d.seq <= (select max(seq) from {rows})"""
 
 _EXPIRE = f"""
 with gone as (
   delete from atomos_lease where id in (
     select id from atomos_lease where recipient = %(recipient)s and until <= {_NOW} for update skip locked)
-  returning recipient, seqs)
-update atomos_delivery d set attempts = d.attempts + (g.size = 1)::int, alone = true
-from (select recipient, cardinality(seqs) size, unnest(seqs) seq from gone) g
-where d.recipient = g.recipient and d.seq = g.seq and d.status = 'ready'
+  returning seqs),
+g as materialized (select cardinality(seqs) size, unnest(seqs) seq from gone)
+update atomos_delivery d
+set attempts = d.attempts + (d.alone and d.seq in (select seq from g where size = 1))::int, alone = true
+where d.recipient = %(recipient)s and d.status = 'ready' and {_IS_ONE_OF.format(rows="g")}
 """
 
 _WAKE_DUE = f"""
-update atomos_delivery d set status = 'ready', until = null
+update atomos_delivery d set status = 'ready'
 where (d.message_id, d.recipient) in (
     select message_id, recipient from atomos_delivery
     where status in ('scheduled', 'retrying') and until <= {_NOW}
@@ -79,12 +98,16 @@ where (d.message_id, d.recipient) in (
   and d.status in ('scheduled', 'retrying') and d.until <= {_NOW}
 """
 
-# A row that is claimed alone ends the batch before it, so that nothing of its key overtakes it.
+# A row that is claimed alone ends the batch before it, so that nothing of its key overtakes it. Candidates are
+# found in the index alone, where a million may be passed by; the rest of a row is looked up one by one (lateral,
+# limit 1): whatever the planner believes, it cannot read a whole table instead.
 _CLAIM = f"""
 with candidates as materialized (
-  select d.seq, d.ordering_key, d.attempts, d.message_id, d.alone from atomos_delivery d
-  where d.recipient = %(recipient)s and d.status = 'ready'
-    and d.seq not in (select unnest(seqs) from atomos_lease where recipient = %(recipient)s)
+  select d.seq, d.ordering_key from (
+    select seq, ordering_key from atomos_delivery
+    where recipient = %(recipient)s and status = 'ready' and seq > %(without_until)s
+    order by seq limit %(among)s) d
+  where d.seq not in (select unnest(seqs) from atomos_lease where recipient = %(recipient)s)
     and d.seq <> all(%(without_seqs)s::bigint[])
     and (d.ordering_key is null or (
       d.ordering_key <> all(%(without_keys)s::text[])
@@ -96,24 +119,33 @@ with candidates as materialized (
   order by d.seq limit %(room)s),
 rows as materialized (
   select * from (
-    select c.*, row_number() over (order by seq) n, sum(alone::int) over (order by seq) alones
-    from candidates c) c
-  where n = 1 or alones = 0),
+    select c.*, d.attempts, d.message_id, d.alone,
+           row_number() over (order by seq) n, sum(d.alone::int) over (order by seq) alones
+    from candidates c, lateral (
+      select attempts, message_id, alone from atomos_delivery
+      where recipient = %(recipient)s and seq = c.seq and status = 'ready' limit 1) d) c
+  where alones = 0 or (n = 1 and %(lone)s)),
 l as (
   insert into atomos_lease (worker, recipient, until, seqs, keys)
   select %(worker)s, %(recipient)s, {_NOW} + %(lease)s, array_agg(seq),
          coalesce(array_agg(distinct ordering_key) filter (where ordering_key is not null), '{{}}')
   from rows having count(*) > 0 returning id)
 select l.id, r.seq, r.ordering_key, r.attempts, m.id::text, m.name, m.version, m.payload::text,
-       m.ordering_key, m.correlation_id::text, m.causation_id::text, m.principal, m.traceparent, m.recorded_at
-from l, rows r join atomos_message m on m.id = r.message_id order by r.seq
+       m.ordering_key, m.correlation_id::text, m.causation_id::text, m.principal, m.traceparent, m.recorded_at,
+       r.alone
+from l, rows r, lateral (select * from atomos_message where id = r.message_id limit 1) m order by r.seq
 """
 
+_LONE = """
+select seq, ordering_key from atomos_delivery where recipient = %(recipient)s and status = 'ready' and alone
+"""
+
+# What both lists have is found first: looking each row up in the lease's list would be a loop in a loop.
 _COMPLETE = f"""
-with l as materialized (select seqs from atomos_lease where id = %(lease)s for update)
+with l as materialized (select seqs from atomos_lease where id = %(lease)s for update),
+held as materialized (select unnest(seqs) seq from l intersect select unnest(%(seqs)s::bigint[]))
 update atomos_delivery d set status = 'done', attempts = attempts + 1, completed_at = {_NOW}
-from l
-where d.recipient = %(recipient)s and d.seq = any(%(seqs)s) and d.seq = any(l.seqs) and d.status = 'ready'
+where d.recipient = %(recipient)s and d.status = 'ready' and {_IS_ONE_OF.format(rows="held")}
 """
 
 _FAIL = f"""
@@ -121,8 +153,8 @@ with l as materialized (select seqs from atomos_lease where id = %(lease)s for u
 update atomos_delivery d
 set status = %(status)s, attempts = attempts + %(counts)s, until = {_NOW} + %(pause)s,
     completed_at = case when %(over)s then {_NOW} end,
-    errors = jsonb_path_query_array(
-      jsonb_build_array(jsonb_build_object('at', {_NOW}, 'error', %(error)s::text)) || errors, '$[0 to 4]')
+    errors = case when %(error)s::text is null then errors else jsonb_path_query_array(
+      jsonb_build_array(jsonb_build_object('at', {_NOW}, 'error', %(error)s::text)) || errors, '$[0 to 4]') end
 from l where d.recipient = %(recipient)s and d.seq = %(seq)s and d.seq = any(l.seqs) and d.status = 'ready'
 """
 
@@ -145,37 +177,51 @@ class PostgresLog(LogDialect):
         now: Now,
     ) -> bool:
         """Insert messages and deliveries, and complete a delivery: in one statement, where they are not many."""
-        rows = max(len(messages), len(deliveries), completes is not None)
-        for start in range(0, rows, _ROWS_A_STATEMENT):
-            part = slice(start, start + _ROWS_A_STATEMENT)
-            fence = completes if start == 0 else None
-            if not _write(connection, messages[part], deliveries[part], fence, now):
-                return False
-        return True
+        return write(connection, messages, deliveries, completes, now)
 
     def lock_keys(self, connection: Connection, keys: Sequence[str]) -> None:
         """Take transaction-level advisory locks."""
         _run(connection, _LOCK_KEYS, [list(keys)])
 
-    def answer(self, connection: Connection, message_id: str, answer: str) -> None:
+    def discard(self, connection: Connection, timer: str, why: str, now: Now) -> bool:
+        """Discard what is scheduled, by its partial index."""
+        return _run(connection, _DISCARD, {"timer": timer, "why": why, "now": now}).rowcount > 0
+
+    def answer(self, connection: Connection, message_id: str, answer: str) -> bool:
         """Add the answer to a stored command."""
-        _run(connection, _ANSWER, [answer, message_id])
+        return _run(connection, _ANSWER, [answer, message_id]).rowcount == 1
 
     def recall(self, connection: Connection, message_id: str) -> tuple[str, str | None] | None:
         """Find a message's fingerprint and answer."""
         return cast("tuple[str, str | None] | None", _run(connection, _RECALL, [message_id]).fetchone())
 
-    def enrol(self, connection: Connection, recipients: Sequence[str]) -> None:
-        """Add recipients to the register."""
+    def enrol(self, connection: Connection, recipients: Sequence[str], at_once: Mapping[str, int]) -> None:
+        """Add recipients to the register, and set their most at once."""
         _run(connection, _ENROL, {"names": list(recipients)})
+        _run(connection, _LIMIT, {"names": list(recipients), "at_once": json.dumps(dict(at_once))})
 
     def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[Waiting]:
         """Look by the partial indexes."""
         return [Waiting(*row) for row in _run(connection, _WAITING, {"names": list(recipients), "now": now})]
 
-    def lock_recipient(self, connection: Connection, recipient: str) -> bool:
+    def lock_recipient(self, connection: Connection, recipient: str, now: Now = None) -> Register | None:
         """Lock the row, in a statement of its own: the claim's snapshot must be younger than the lock."""
-        return _run(connection, _LOCK_RECIPIENT, {"recipient": recipient}).fetchone() is not None
+        found = _run(connection, _LOCK_RECIPIENT, {"recipient": recipient, "now": now}).fetchone()
+        return None if found is None else Register(*found)
+
+    def hold_recipient(self, connection: Connection, recipient: str) -> None:
+        """Lock the row."""
+        _run(connection, _HOLD, {"recipient": recipient})
+
+    def in_leases(self, connection: Connection, recipient: str) -> int:
+        """Count what is in the leases."""
+        found = _run(connection, _LEASED, {"recipient": recipient}).fetchone()
+        return cast("tuple[int]", found)[0]
+
+    def probe(self, connection: Connection, recipient: str, pause: timedelta | None, now: Now) -> None:
+        """Change the register."""
+        values = {"recipient": recipient, "pause": pause, "now": now}
+        _run(connection, _PROBED if pause is None else _PROBE, values)
 
     def expire(self, connection: Connection, recipient: str, now: Now) -> None:
         """End leases that ran out."""
@@ -189,25 +235,35 @@ class PostgresLog(LogDialect):
         """Always: a claim that finds nothing writes nothing, and keeps nobody from writing."""
         return True
 
+    def lone(self, connection: Connection, recipient: str) -> Rows:
+        """Look by the partial index."""
+        found = _run(connection, _LONE, {"recipient": recipient}).fetchall()
+        return Rows(tuple(seq for seq, _ in found), tuple(key for _, key in found if key is not None))
+
     def claim(
         self,
         connection: Connection,
         recipient: str,
         *,
         room: int,
+        among: int | None,
         worker: str,
         lease: timedelta,
         without: Rows,
+        lone: bool,
         now: Now,
     ) -> list[ClaimedRow]:
         """Claim in one round trip."""
         values = {
             "recipient": recipient,
             "room": room,
+            "among": among,
             "worker": worker,
             "lease": lease,
             "without_seqs": list(without.seqs),
             "without_keys": list(without.keys),
+            "without_until": without.until,
+            "lone": lone,
             "now": now,
         }
         return [ClaimedRow(*row) for row in _run(connection, _CLAIM, values)]
@@ -242,40 +298,3 @@ class PostgresLog(LogDialect):
         return [
             row[0] for row in _run(connection, _RENEW, {"leases": list(leases), "lease": lease, "now": now})
         ]
-
-
-def completes_values(completes: Fence | None, now: Now) -> tuple[Any, ...]:
-    """Give the values of the fenced completion, in the order of its statement."""
-    return () if completes is None else (now, completes.lease, completes.recipient, completes.seq)
-
-
-def _write(
-    connection: Connection,
-    messages: Sequence[MessageRow],
-    deliveries: Sequence[DeliveryRow],
-    completes: Fence | None,
-    now: Now,
-) -> bool:
-    statement = _write_statement(len(messages), len(deliveries), completes is not None)
-    values = [*completes_values(completes, now), *chain.from_iterable((*messages, *deliveries))]
-    found = _run(connection, statement, values).fetchone()
-    return completes is None or (found is not None and found[0] == 1)
-
-
-@lru_cache(maxsize=256)
-def _write_statement(messages: int, deliveries: int, fenced: bool) -> str:
-    columns = ", ".join(MessageRow._fields), ", ".join(DeliveryRow._fields)
-    parts = [_FENCED] if fenced else []
-    if messages:
-        parts.append(
-            f"m as (insert into atomos_message ({columns[0]}) values {', '.join([_MESSAGE] * messages)})"
-        )
-    if deliveries:
-        rows = ", ".join([_DELIVERY] * deliveries)
-        parts.append(f"d as (insert into atomos_delivery ({columns[1]}) values {rows})")
-    return f"with {', '.join(parts)} select {'count(*) from fenced' if fenced else '1'}"
-
-
-def _run(connection: Connection, statement: str, values: Any) -> psycopg.Cursor[Any]:
-    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
-    return driver.execute(statement.encode(), values)

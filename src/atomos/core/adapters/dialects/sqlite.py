@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, cast
@@ -15,7 +15,7 @@ from typing import Any, cast
 from sqlalchemy import Connection
 
 from ...service.delivery import Failure, Fence, Rows, Status, Waiting
-from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now
+from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now, Register
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -31,7 +31,9 @@ where recipient = :recipient and status = 'ready' and seq in (select value from 
 
 # "where true": without it, "on" would be read as the beginning of a join's condition.
 _ENROL = """
-insert into atomos_recipient (name) select value from json_each(?) where true on conflict do nothing
+insert into atomos_recipient (name, at_once)
+select n.value, (select a.value from json_each(:at_once) a where a.key = n.value) from json_each(:names) n where true
+on conflict (name) do update set at_once = excluded.at_once where at_once is not excluded.at_once
 """
 
 _WAITING = """
@@ -41,27 +43,48 @@ select name, overdue from (
     or exists (
       select 1 from atomos_delivery d
       where d.recipient = r.name and d.status in ('scheduled', 'retrying') and d.until <= :now) overdue,
-    exists (select 1 from atomos_delivery d where d.recipient = r.name and d.status = 'ready') ready
-  from atomos_recipient r where r.name in (select value from json_each(:names)) and r.paused_at is null)
+    r.paused_at is null and (r.probe_at is null or r.probe_at <= :now)
+    and exists (select 1 from atomos_delivery d where d.recipient = r.name and d.status = 'ready') ready
+  from atomos_recipient r where r.name in (select value from json_each(:names)))
 where overdue or ready
 """
 
+_READ_REGISTER = """
+select at_once, probing, coalesce(probe_at > :now, false)
+from atomos_recipient where name = :recipient and paused_at is null
+"""
+
+_IN_LEASES = "select coalesce(sum(json_array_length(seqs)), 0) from atomos_lease where recipient = ?"
+
+_PROBE = "update atomos_recipient set probing = true, probe_at = :at where name = :recipient"
+_PROBED = "update atomos_recipient set probing = false, probe_at = null where name = :recipient and probing"
+
 _EXPIRE = """
 update atomos_delivery set alone = true, attempts = attempts + (
-  select json_array_length(l.seqs) = 1 from atomos_lease l, json_each(l.seqs) s
+  select alone and json_array_length(l.seqs) = 1 from atomos_lease l, json_each(l.seqs) s
   where l.recipient = :recipient and l.until <= :now and s.value = atomos_delivery.seq)
 where recipient = :recipient and status = 'ready' and seq in (
   select s.value from atomos_lease l, json_each(l.seqs) s where l.recipient = :recipient and l.until <= :now)
 """
 
 _WAKE_DUE = """
-update atomos_delivery set status = 'ready', until = null where seq in (
+update atomos_delivery set status = 'ready' where seq in (
   select seq from atomos_delivery where status in ('scheduled', 'retrying') and until <= :now
   order by until limit 1000)
 """
 
+_DISCARD = """
+update atomos_delivery
+set status = 'discarded', until = null, completed_at = :now,
+    errors = (
+      select json_group_array(json(said)) from (
+        select json_object('at', :at, 'error', :why) said
+        union all select value from json_each(atomos_delivery.errors) limit 5))
+where timer = :timer and status = 'scheduled'
+"""
+
 _RULE = """
-d.recipient = :recipient and d.status = 'ready'
+d.recipient = :recipient and d.status = 'ready' and d.seq > :without_until
   and d.seq not in (select s.value from atomos_lease l, json_each(l.seqs) s where l.recipient = :recipient)
   and d.seq not in (select value from json_each(:without_seqs))
   and (d.ordering_key is null or (
@@ -81,6 +104,8 @@ select null, d.seq, d.ordering_key, d.attempts, m.id, m.name, m.version, m.paylo
 from atomos_delivery d join atomos_message m on m.id = d.message_id
 where {_RULE} order by d.seq limit :room
 """
+
+_LONE = "select seq, ordering_key from atomos_delivery where recipient = ? and status = 'ready' and alone"
 
 _LEASE = """
 insert into atomos_lease (worker, recipient, until, seqs, keys)
@@ -128,28 +153,47 @@ class SqliteLog(LogDialect):
     def lock_keys(self, connection: Connection, keys: Sequence[str]) -> None:
         """Nothing to do: there is one writer at a time."""
 
-    def answer(self, connection: Connection, message_id: str, answer: str) -> None:
+    def discard(self, connection: Connection, timer: str, why: str, now: Now) -> bool:
+        """Discard what is scheduled, by its partial index."""
+        values = {"timer": timer, "why": why, "now": (at := _micros(now)), "at": _iso(at)}
+        return _run(connection, _DISCARD, values).rowcount > 0
+
+    def answer(self, connection: Connection, message_id: str, answer: str) -> bool:
         """Add the answer to a stored command."""
-        _run(connection, "update atomos_message set answer = ? where id = ?", (answer, message_id))
+        statement = "update atomos_message set answer = ? where id = ? and answer is null"
+        return _run(connection, statement, (answer, message_id)).rowcount == 1
 
     def recall(self, connection: Connection, message_id: str) -> tuple[str, str | None] | None:
         """Find a message's fingerprint and answer."""
         found = _run(connection, "select fingerprint, answer from atomos_message where id = ?", (message_id,))
         return cast("tuple[str, str | None] | None", found.fetchone())
 
-    def enrol(self, connection: Connection, recipients: Sequence[str]) -> None:
-        """Add recipients to the register."""
-        _run(connection, _ENROL, (json.dumps(list(recipients)),))
+    def enrol(self, connection: Connection, recipients: Sequence[str], at_once: Mapping[str, int]) -> None:
+        """Add recipients to the register, and set their most at once."""
+        values = {"names": json.dumps(list(recipients)), "at_once": json.dumps(dict(at_once))}
+        _run(connection, _ENROL, values)
 
     def waiting(self, connection: Connection, recipients: Sequence[str], now: Now) -> list[Waiting]:
         """Look by the partial indexes."""
         values = {"names": json.dumps(list(recipients)), "now": _micros(now)}
         return [Waiting(name, bool(overdue)) for name, overdue in _run(connection, _WAITING, values)]
 
-    def lock_recipient(self, connection: Connection, recipient: str) -> bool:
-        """Look whether it is paused; the write lock is held already."""
-        statement = "select name from atomos_recipient where name = ? and paused_at is null"
-        return _run(connection, statement, (recipient,)).fetchone() is not None
+    def lock_recipient(self, connection: Connection, recipient: str, now: Now = None) -> Register | None:
+        """Read its row; the write lock is held already."""
+        found = _run(connection, _READ_REGISTER, {"recipient": recipient, "now": _micros(now)}).fetchone()
+        return None if found is None else Register(found[0], bool(found[1]), bool(found[2]))
+
+    def hold_recipient(self, connection: Connection, recipient: str) -> None:
+        """Nothing to do: the write lock is held already."""
+
+    def in_leases(self, connection: Connection, recipient: str) -> int:
+        """Count what is in the leases."""
+        return int(_run(connection, _IN_LEASES, (recipient,)).fetchone()[0])
+
+    def probe(self, connection: Connection, recipient: str, pause: timedelta | None, now: Now) -> None:
+        """Change the register."""
+        at = None if pause is None else _micros(now) + pause // _MICROSECOND
+        _run(connection, _PROBED if pause is None else _PROBE, {"recipient": recipient, "at": at})
 
     def expire(self, connection: Connection, recipient: str, now: Now) -> None:
         """End leases that ran out."""
@@ -165,20 +209,27 @@ class SqliteLog(LogDialect):
         """Look without the write lock, which a claim that finds nothing would take from a command."""
         return _run(connection, _WORTH_A_CLAIM, _without(recipient, without)).fetchone() is not None
 
+    def lone(self, connection: Connection, recipient: str) -> Rows:
+        """Look by the partial index."""
+        found = _run(connection, _LONE, (recipient,)).fetchall()
+        return Rows(tuple(seq for seq, _ in found), tuple(key for _, key in found if key is not None))
+
     def claim(
         self,
         connection: Connection,
         recipient: str,
         *,
         room: int,
+        among: int | None,  # noqa: ARG002
         worker: str,
         lease: timedelta,
         without: Rows,
+        lone: bool,
         now: Now,
     ) -> list[ClaimedRow]:
-        """Find the rows and write the lease."""
+        """Find the rows, among all: whether it is worth it was asked without the lock; and write the lease."""
         found = _run(connection, _CLAIM, {"room": room, **_without(recipient, without)}).fetchall()
-        rows = _until_alone(found)
+        rows = _until_alone(found, lone=lone)
         if not rows:
             return []
         keys = sorted({row[2] for row in rows if row[2] is not None})
@@ -190,7 +241,10 @@ class SqliteLog(LogDialect):
             "keys": json.dumps(keys),
         }
         written: Any = _run(connection, _LEASE, values).lastrowid
-        return [ClaimedRow._make((written, *row[1:13], _EPOCH + row[13] * _MICROSECOND)) for row in rows]
+        return [
+            ClaimedRow._make((written, *row[1:13], _EPOCH + row[13] * _MICROSECOND, bool(row[14])))
+            for row in rows
+        ]
 
     def complete(
         self, connection: Connection, lease: int, recipient: str, seqs: Sequence[int], now: Now
@@ -205,14 +259,15 @@ class SqliteLog(LogDialect):
         if held is None:
             return False
         at = _micros(now)
-        said = {"at": (_EPOCH + at * _MICROSECOND).isoformat(), "error": failure.error}
+        said = {"at": _iso(at), "error": failure.error}
+        errors = json.loads(held[0])
         values = {
             "seq": fence.seq,
             "status": failure.status.value,
             "counts": int(failure.counts),
             "until": None if failure.pause is None else at + int(failure.pause * 1_000_000),
             "completed_at": at if failure.status is Status.DEAD else None,
-            "errors": json.dumps([said, *json.loads(held[0])][:5]),
+            "errors": json.dumps(errors if failure.error is None else [said, *errors][:5]),
         }
         _run(connection, _FAIL, values)
         return True
@@ -231,20 +286,25 @@ class SqliteLog(LogDialect):
         return [row[0] for row in _run(connection, _RENEW, (until, json.dumps(list(leases)))).fetchall()]
 
 
-def _without(recipient: str, without: Rows) -> dict[str, str]:
+def _without(recipient: str, without: Rows) -> dict[str, Any]:
     return {
         "recipient": recipient,
         "without_seqs": json.dumps(without.seqs),
         "without_keys": json.dumps(without.keys),
+        "without_until": without.until,
     }
 
 
-def _until_alone(rows: list[Any]) -> list[Any]:
+def _until_alone(rows: list[Any], *, lone: bool) -> list[Any]:
     # A row that is claimed alone ends the batch before it, so that nothing of its key overtakes it.
     if rows and rows[0][14]:
-        return rows[:1]
+        return rows[: int(lone)]
     first = next((n for n, row in enumerate(rows) if row[14]), len(rows))
     return rows[:first]
+
+
+def _iso(micros: int) -> str:
+    return (_EPOCH + micros * _MICROSECOND).isoformat()
 
 
 def _micros(at: datetime | None) -> int:

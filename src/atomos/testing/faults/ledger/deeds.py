@@ -1,0 +1,96 @@
+"""What handlers do outside the database: a book of effects, and deeds that no handler should do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from atomos.core.domain import RuleBroken
+from atomos.core.service.failpoints import hit
+
+from .messages import Numbered
+
+
+class Effect(NamedTuple):
+    """One line of the book: who had which effect, under which id, for which number of an account."""
+
+    listener: str
+    account: str
+    number: int
+    id: str
+    process: int
+
+
+class Book:
+    """A file outside the database, with a line for every effect; lines of several processes do not mix."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def write(self, listener: str, message: Numbered, effect_id: str) -> None:
+        """Have an effect: once written, it stays."""
+        line = json.dumps(Effect(listener, message.account, message.number, effect_id, os.getpid()))
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, f"{line}\n".encode())
+        finally:
+            os.close(file)
+
+    def read(self) -> list[Effect]:
+        """Give every effect, in the order in which they were had."""
+        if not self._path.exists():
+            return []
+        return [Effect(*json.loads(line)) for line in self._path.read_text("utf-8").splitlines()]
+
+
+class Refused(RuleBroken):
+    """The message said that it is to be refused."""
+
+    def __init__(self) -> None:
+        super().__init__("Refused, as it was told to be.")
+
+
+class Deeds:
+    """Misbehaves as a message says: `"notify fail 2; deposit wait 0.5"`, a listener, what it does, how much.
+
+    `wait SECONDS`; `fail [TIMES]` raises, the first times or always; `refuse` raises a domain error; `leave`
+    raises SystemExit; `kill` and `stop` send SIGKILL or SIGSTOP to this process, the first TIMES or always.
+    """
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    def perform(self, listener: str, message: Numbered) -> None:
+        """Do what the message says that this listener does."""
+        for each in message.deed.split(";"):
+            who, _, deed = each.strip().partition(" ")
+            if who == listener:
+                what, _, much = deed.partition(" ")
+                self._do(what, much, listener, message)
+
+    def _do(self, what: str, much: str, listener: str, message: Numbered) -> None:
+        if what == "wait":
+            time.sleep(float(much))
+        elif what == "refuse":
+            raise Refused
+        elif self._is_over(much, f"{listener} {what}", message):
+            return
+        elif what == "fail":
+            raise RuntimeError(f"{listener} fails for {message.account} {message.number}.")
+        elif what == "leave":
+            raise SystemExit(1)
+        else:
+            hit(signal.SIGKILL if what == "kill" else signal.SIGSTOP)
+
+    def _is_over(self, times: str, deed: str, message: Numbered) -> bool:
+        if not times:
+            return False
+        mine = (deed, message.account, message.number)
+        if sum(each[:3] == mine for each in self._book.read()) >= int(times):
+            return True
+        self._book.write(deed, message, "")
+        return False
