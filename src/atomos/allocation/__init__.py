@@ -1,5 +1,19 @@
 """The reference context: promise stock to order lines. It exports its public events, and nothing else."""
 
-from .domain.events import Allocated, Deallocated, LineReleased, WentOutOfStock
+from .domain.events import (
+    Allocated,
+    Deallocated,
+    LineReleased,
+    OrderFellShort,
+    OrderFulfilled,
+    WentOutOfStock,
+)
 
-__all__ = ["Allocated", "Deallocated", "LineReleased", "WentOutOfStock"]
+__all__ = [
+    "Allocated",
+    "Deallocated",
+    "LineReleased",
+    "OrderFellShort",
+    "OrderFulfilled",
+    "WentOutOfStock",
+]

@@ -12,13 +12,16 @@ from atomos.core.container import Context
 from .adapters import storage, views
 from .api.blueprint import blueprint
 from .api.commands import commands
-from .service import handlers
+from .service import fulfilment, handlers
 from .service.ports import Buyers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The section `[allocation]`. `buyers` is whom to ask to restock, an address for the notifications."""
+    """The section `[allocation]`.
+
+    `buyers` is whom to ask to restock, and to tell of orders that fell short: an address for the notifications.
+    """
 
     buyers: str = "buyers@example.org"
 
@@ -39,7 +42,7 @@ class AllocationContainer(containers.DeclarativeContainer):
 
 CONTEXT = Context(
     name="allocation",
-    routes=(handlers.ROUTES, views.ROUTES),
+    routes=(handlers.ROUTES, fulfilment.ROUTES, views.ROUTES),
     blueprints=(blueprint,),
     history=storage.HISTORY,
     settings=Settings,

@@ -1,16 +1,32 @@
-"""Products in a database: tables, mapping, repository, unit of work."""
+"""Products and orders in a database: tables, mapping, repositories, unit of work."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Column, Date, ForeignKey, Integer, MetaData, String, Table, UniqueConstraint, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    exists,
+    false,
+    select,
+)
 from sqlalchemy.orm import registry, relationship
 
-from atomos.core.adapters import Database, History, SqlMessageLog, SqlRepository, SqlUnitOfWork
+from atomos.core.adapters import Database, History, Instant, SqlMessageLog, SqlRepository, SqlUnitOfWork
+from atomos.core.domain import Entity
 
-from ..domain.model import Batch, Product, PromisedLine
-from ..service.ports import AllocationUnitOfWork, Products
+from ..domain.model import Batch, Product, ProductLine
+from ..domain.order import Order, WantedLine
+from ..service.ports import AllocationUnitOfWork, Orders, Products
 
 METADATA = MetaData()
 
@@ -30,17 +46,39 @@ BATCHES = Table(
     Column("eta", Date),
 )
 
-# The number tells which line is the newest. SQLite would give the number of a purged newest line again.
+_BATCH = ForeignKey(BATCHES.c.reference, deferrable=True, initially="DEFERRED")
+
+# A line without a batch waits. The number tells who came first; SQLite would give that of a purged newest line
+# again. Lines and batches are both the product's, so that either may be written first: the key is checked at commit.
 LINES = Table(
     "allocation_line",
     METADATA,
     Column("number", Integer, primary_key=True),
-    Column("batch", ForeignKey(BATCHES.c.reference), nullable=False, index=True),
+    Column("batch", _BATCH, index=True),
     Column("order_id", String(100), nullable=False),
-    Column("sku", String(100), nullable=False),
+    Column("sku", ForeignKey(PRODUCTS.c.sku), nullable=False),
     Column("quantity", Integer, nullable=False),
+    Column("is_followed", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("sku", "order_id", name="allocation_line_once"),
     sqlite_autoincrement=True,
+)
+
+ORDERS = Table(
+    "allocation_order",
+    METADATA,
+    Column("order_id", String(100), primary_key=True),
+    Column("deadline", Instant, nullable=False),
+    Column("is_reported", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+WANTED = Table(
+    "allocation_order_line",
+    METADATA,
+    Column("order_id", ForeignKey(ORDERS.c.order_id), primary_key=True),
+    Column("sku", String(100), primary_key=True),
+    Column("quantity", Integer, nullable=False),
+    Column("batch", String(100)),
 )
 
 HISTORY = History("allocation", Path(__file__).parent / "migrations", METADATA)
@@ -49,24 +87,31 @@ HISTORY = History("allocation", Path(__file__).parent / "migrations", METADATA)
 def _map_model() -> None:
     """Map the domain's classes to the tables; the domain does not know."""
     mapper = registry()
-    mapper.map_imperatively(PromisedLine, LINES)
-    mapper.map_imperatively(
-        Batch,
-        BATCHES,
-        properties={
-            "lines": relationship(
-                PromisedLine, order_by=LINES.c.number, cascade="all, delete-orphan", lazy="selectin"
-            )
-        },
-    )
+    mapper.map_imperatively(ProductLine, LINES)
+    mapper.map_imperatively(Batch, BATCHES)
     mapper.map_imperatively(
         Product,
         PRODUCTS,
-        properties={"batches": relationship(Batch, cascade="all, delete-orphan", lazy="selectin")},
+        properties={
+            "batches": _children(Batch),
+            "lines": _children(ProductLine, order_by=LINES.c.number),
+        },
         # The unit of work raises it: SQLAlchemy would do so only when the product's own row changes.
         version_id_col=PRODUCTS.c.version,
         version_id_generator=False,
     )
+    mapper.map_imperatively(WantedLine, WANTED)
+    mapper.map_imperatively(
+        Order,
+        ORDERS,
+        properties={"lines": _children(WantedLine, order_by=WANTED.c.sku)},
+        version_id_col=ORDERS.c.version,
+        version_id_generator=False,
+    )
+
+
+def _children(kind: type[Entity], **order: Any) -> Any:
+    return relationship(kind, cascade="all, delete-orphan", lazy="selectin", **order)
 
 
 # With the module, and so once in a process: two first requests at the same instant would both do it.
@@ -84,9 +129,21 @@ class SqlProducts(SqlRepository[Product], Products):
         return self._first(select(Product).where(PRODUCTS.c.sku == sku))
 
 
+class SqlOrders(SqlRepository[Order], Orders):
+    """Orders in a database."""
+
+    aggregate = Order
+
+    def want(self, order_id: str, sku: str) -> bool:
+        """Whether an order still has a line of a SKU. Without a lock: who cancels one holds the product's."""
+        line = exists().where(WANTED.c.order_id == order_id, WANTED.c.sku == sku)
+        return bool(self._uow.session.scalar(select(line)))
+
+
 class SqlAllocationUnitOfWork(SqlUnitOfWork, AllocationUnitOfWork):
-    """An atomic update of products in a database."""
+    """An atomic update of products and orders in a database."""
 
     def __init__(self, database: Database, log: SqlMessageLog) -> None:
         super().__init__(database, log)
         self.products = SqlProducts(self)
+        self.orders = SqlOrders(self)

@@ -11,10 +11,11 @@ from atomos.core.adapters import ReadModel
 from atomos.core.domain import Page
 from atomos.core.service import Routes
 
-from ..domain.errors import NotAllocated, UnknownSku
-from ..domain.events import Allocated, BatchDetails, Deallocated, LineReleased
-from ..service.queries import AllocatedLine, AllocationsOf, BatchesOf, ProductDetails, ProductOf
-from .storage import BATCHES, LINES, METADATA
+from ..domain.errors import NotAllocated, UnknownOrder, UnknownSku
+from ..domain.events import Allocated, BatchDetails, Deallocated, LineReleased, OrderDetails, OrderedLine
+from ..domain.order import state_of
+from ..service.queries import AllocatedLine, AllocationsOf, BatchesOf, OrderOf, ProductDetails, ProductOf
+from .storage import BATCHES, LINES, METADATA, ORDERS, WANTED
 
 ALLOCATIONS = Table(
     "allocation_view",
@@ -66,6 +67,27 @@ def product_of(query: ProductOf, session: Session) -> ProductDetails:
     return ProductDetails(sku=query.sku, available=available, allocated=allocated, batches=batches)
 
 
+def order_of(query: OrderOf, session: Session) -> OrderDetails:
+    """Say how an order stands. Raises `UnknownOrder`."""
+    order, line = ORDERS.c, WANTED.c
+    statement = (
+        select(order.deadline, order.is_reported, line.sku, line.quantity, line.batch)
+        .join_from(ORDERS, WANTED, isouter=True)
+        .where(order.order_id == query.order_id)
+        .order_by(line.sku)
+    )
+    if not (rows := session.execute(statement).all()):
+        raise UnknownOrder(query.order_id)
+    # An order whose lines are all cancelled is one row without a line.
+    lines = tuple(
+        OrderedLine(sku=row.sku, quantity=row.quantity, batch=row.batch)
+        for row in rows
+        if row.sku is not None
+    )
+    state = state_of([each.batch for each in lines], is_reported=rows[0].is_reported)
+    return OrderDetails(order_id=query.order_id, state=state, deadline=rows[0].deadline, lines=lines)
+
+
 def show_allocation(event: Allocated, read_model: ReadModel) -> None:
     """Show a line with its batch."""
     row = {"order_id": event.order_id, "sku": event.sku, "quantity": event.quantity, "batch": event.batch}
@@ -91,11 +113,21 @@ def _details(row: Row[*tuple[Any, ...]]) -> BatchDetails:
 
 
 ROUTES = Routes(
-    queries={AllocationsOf: allocations_of, BatchesOf: batches_of, ProductOf: product_of},
+    queries={
+        AllocationsOf: allocations_of,
+        BatchesOf: batches_of,
+        OrderOf: order_of,
+        ProductOf: product_of,
+    },
     projections={
         Allocated: [show_allocation],
         Deallocated: [hide_allocation],
         LineReleased: [hide_allocation],
     },
-    requires={AllocationsOf: "orders:read", BatchesOf: "stock:read", ProductOf: "stock:read"},
+    requires={
+        AllocationsOf: "orders:read",
+        BatchesOf: "stock:read",
+        OrderOf: "orders:read",
+        ProductOf: "stock:read",
+    },
 )

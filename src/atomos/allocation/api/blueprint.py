@@ -10,10 +10,12 @@ from ..domain.events import (
     BatchQuantityReported,
     BatchReceived,
     LineAllocation,
+    OrderDetails,
     OrderLineCancelled,
     OrderLineReceived,
+    OrderPlaced,
 )
-from ..service.queries import AllocatedLine, AllocationsOf, BatchesOf, ProductDetails, ProductOf
+from ..service.queries import AllocatedLine, AllocationsOf, BatchesOf, OrderOf, ProductDetails, ProductOf
 
 blueprint = Entrypoints("allocation", __name__, url_prefix="/allocation")
 
@@ -26,13 +28,25 @@ def receive_batch(event: BatchReceived) -> Created[BatchDetails] | BatchDetails:
 
 @blueprint.patch("/batches/<reference>")
 def report_batch_quantity(event: BatchQuantityReported) -> BatchDetails:
-    """Correct how much of a batch there is; lines that no longer fit look for another."""
+    """Correct how much of a batch there is; lines that no longer fit get another, or wait."""
     return emit(event)
 
 
 @blueprint.get("/batches")
 def list_batches(query: BatchesOf) -> Page[BatchDetails]:
     """List batches by reference."""
+    return ask(query)
+
+
+@blueprint.post("/orders", location="show_order")
+def place_order(event: OrderPlaced) -> Created[OrderDetails] | OrderDetails:
+    """Promise stock to all lines of an order, as it comes in; what is missing at the deadline is reported."""
+    return emit(event)
+
+
+@blueprint.get("/orders/<order_id>")
+def show_order(query: OrderOf) -> OrderDetails:
+    """Say how an order stands; a line without a batch waits for stock."""
     return ask(query)
 
 
@@ -44,7 +58,7 @@ def receive_order_line(event: OrderLineReceived) -> Created[LineAllocation] | Li
 
 @blueprint.delete("/orders/<order_id>/lines/<sku>")
 def cancel_order_line(event: OrderLineCancelled) -> None:
-    """Give back the stock of an order line."""
+    """Give back the stock of an order line, or its place among those who wait."""
     return emit(event)
 
 

@@ -18,8 +18,12 @@ from typing import Any, NamedTuple, TextIO
 from urllib.parse import quote
 
 from atomos.core.domain import AtomosError, InvalidMessage
+from atomos.core.domain.constraints import checks_of
 
 from ..domain.events import BatchReceived, OrderLineReceived
+from ..domain.fields import NewOrderId
+
+_CHECK_ORDER_ID = checks_of(NewOrderId)
 
 _GZIP = b"\x1f\x8b"
 _LONGEST_REASON = 300
@@ -73,8 +77,8 @@ def read_line(cells: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """Read a line of an order. Raises `InvalidMessage`, and ValueError for an order that no URL can name."""
     quantity: Any = _whole(cells["quantity"])
     event = OrderLineReceived(order_id=cells["order_id"], sku=cells["sku"], quantity=quantity)
-    if "/" in event.order_id or event.order_id in (".", ".."):
-        raise ValueError("order_id is a part of a URL: it must not contain a slash, nor be one dot or two")
+    if problem := _CHECK_ORDER_ID(event.order_id):
+        raise ValueError(f"order_id {problem}")
     body = {"sku": event.sku, "quantity": event.quantity}
     return f"/allocation/orders/{quote(event.order_id, safe='')}/lines", body
 

@@ -1,1 +1,1 @@
-"""Products, batches and order lines: which stock is promised to whom."""
+"""Products, batches and order lines: which stock is promised to whom. Orders with a deadline."""

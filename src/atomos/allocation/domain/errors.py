@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atomos.core.domain import Contradiction, NotFound
+from atomos.core.domain import Contradiction, NotFound, RuleBroken
 
 
 class UnknownSku(NotFound):
@@ -45,3 +45,24 @@ class LineDiffers(Contradiction):
         super().__init__(
             f"Order {order_id} has {allocated} of {sku} allocated; cancel that line to change it."
         )
+
+
+class UnknownOrder(NotFound):
+    """No order of this name was placed."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"No order {order_id} was placed.")
+
+
+class OrderDiffers(Contradiction):
+    """An order of this name was placed before, with another content."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(f"Order {order_id} was placed before, with another deadline or other lines.")
+
+
+class SkuTwice(RuleBroken):
+    """An order has one line for each SKU."""
+
+    def __init__(self, order_id: str, sku: str) -> None:
+        super().__init__(f"Order {order_id} has two lines of {sku}; send one, with the sum.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated
 
-from atomos.core.domain import Created, Event, Message, ValueObject
+from atomos.core.domain import Created, Event, Length, Message, ValueObject
 
-from .fields import OrderId, Quantity, Reference, Sku
+from .fields import NewOrderId, OrderId, Quantity, Reference, Sku
 
 
 class LineAllocation(ValueObject):
@@ -95,8 +97,10 @@ class Deallocated(PlacedLine, Event, name="allocation.deallocated"):
     """An order line lost its batch."""
 
 
-class LineReleased(PlacedLine, Event, name="allocation.line-released"):
-    """A cancelled order line gave its stock back."""
+class LineReleased(LineFields, Event, name="allocation.line-released"):
+    """A cancelled order line gave its stock back; `batch` is None when it waited for some."""
+
+    batch: Reference | None = None
 
 
 class WentOutOfStock(Event, name="allocation.went-out-of-stock"):
@@ -104,3 +108,87 @@ class WentOutOfStock(Event, name="allocation.went-out-of-stock"):
 
     sku: Sku
     quantity: Quantity
+
+
+class OrderState(StrEnum):
+    """How an order stands."""
+
+    OPEN = "open"
+    """Lines wait for stock, and the deadline has not come."""
+    FULFILLED = "fulfilled"
+    """Every line has a batch."""
+    SHORT = "short"
+    """The deadline found lines without stock; they go on waiting."""
+    CANCELLED = "cancelled"
+    """No line is left."""
+
+
+class OrderItem(ValueObject):
+    """So many pieces of a SKU."""
+
+    sku: Sku
+    quantity: Quantity
+
+
+class OrderedLine(ValueObject):
+    """A line of an order, and the batch that will supply it; None while it waits for stock."""
+
+    sku: str
+    quantity: int
+    batch: str | None
+
+
+class OrderDetails(ValueObject):
+    """How an order stands, with its lines by SKU."""
+
+    order_id: str
+    state: OrderState
+    deadline: datetime
+    lines: tuple[OrderedLine, ...]
+
+
+class OrderFields(Message):
+    """An order with all its lines, each with a SKU of its own; at `deadline` it is looked at."""
+
+    order_id: NewOrderId
+    deadline: datetime
+    lines: Annotated[tuple[OrderItem, ...], Length(1, 500)]
+
+
+class OrderName(Message):
+    """An order, by its name."""
+
+    order_id: OrderId
+
+
+class LineNews(LineName):
+    """How a line of an order stands: the batch that it has, None while it waits; or nobody wants it any more."""
+
+    batch: Reference | None
+    is_wanted: bool = True
+
+
+class OrderPlaced(OrderFields, Event[Created[OrderDetails] | OrderDetails], name="allocation.order-placed"):
+    """A customer ordered several things, and wants them by a deadline."""
+
+
+class LineWanted(LineFields, Event, name="allocation.line-wanted"):
+    """An order that was placed wants stock for a line."""
+
+
+class OrderLineChanged(LineNews, Event, name="allocation.order-line-changed"):
+    """A product tells an order how a line of it stands."""
+
+
+class DeadlinePassed(OrderName, Event, name="allocation.deadline-passed"):
+    """The time of an order has come."""
+
+
+class OrderFulfilled(OrderName, Event, name="allocation.order-fulfilled"):
+    """The last line of an order got its batch; again, when one was lost in between."""
+
+
+class OrderFellShort(OrderName, Event, name="allocation.order-fell-short"):
+    """At its deadline an order had lines without stock. An order says so once."""
+
+    lines: tuple[OrderItem, ...]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from atomos.core.domain import AtLeast, AtMost, Length
+from atomos.core.domain import AtLeast, AtMost, Length, Pattern
 
 Sku = Annotated[str, Length(1, 100)]
 """A stock-keeping unit: what a product is ordered by."""
@@ -12,6 +12,13 @@ Reference = Annotated[str, Length(1, 100)]
 
 OrderId = Annotated[str, Length(1, 100)]
 """What an order is known by."""
+
+NewOrderId = Annotated[
+    str,
+    Length(1, 100),
+    Pattern(r"(?!\.\.?$)[^/]+", "must have no slash, and not be one dot or two: it is a part of a URL"),
+]
+"""What an order may be called from now on. Messages that are stored may have called it otherwise."""
 
 Quantity = Annotated[int, AtLeast(1), AtMost(2_147_483_647)]
 """Pieces: at least one, and no more than a column of 32 bits holds."""

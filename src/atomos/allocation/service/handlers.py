@@ -15,33 +15,37 @@ from ..domain.events import (
     Deallocated,
     LineAllocation,
     LineReleased,
+    OrderFulfilled,
     OrderLineCancelled,
+    OrderLineChanged,
     OrderLineReceived,
     WentOutOfStock,
 )
 from ..domain.model import Batch, OrderLine, Product
+from .fulfilment import DEADLINE
 from .ports import AllocationUnitOfWork, Buyers
 
 
 def create_batch(command: CreateBatch, uow: AllocationUnitOfWork) -> Created[BatchDetails] | BatchDetails:
-    """Take a batch into stock; its first makes the product."""
+    """Take a batch into stock; its first makes the product. Lines that wait are served at once."""
     with uow:
         product = uow.products.find_by_batch(command.reference)
         if product is not None and product.sku != command.sku:
             raise BatchDiffers(command.reference)
-        if product is None and (product := uow.products.find(command.sku)) is None:
-            uow.products.add(product := Product(command.sku))
+        product = product or uow.products.take(command.sku)
         batch, is_new = product.receive(command.reference, command.quantity, command.eta)
-        return uow.commit(Created(value=_details(batch)) if is_new else _details(batch))
+        details = _details(product, batch)
+        return uow.commit(Created(value=details) if is_new else details)
 
 
 def change_batch_quantity(command: ChangeBatchQuantity, uow: AllocationUnitOfWork) -> BatchDetails:
-    """Correct how much of a batch there is; lines that no longer fit lose it."""
+    """Correct how much of a batch there is; lines that no longer fit get another, or wait."""
     with uow:
         product = uow.products.find_by_batch(command.reference)
         if product is None:
             raise UnknownBatch(command.reference)
-        return uow.commit(_details(product.change_quantity(command.reference, command.quantity)))
+        batch = product.change_quantity(command.reference, command.quantity)
+        return uow.commit(_details(product, batch))
 
 
 def allocate(command: Allocate, uow: AllocationUnitOfWork) -> Created[LineAllocation] | LineAllocation:
@@ -60,15 +64,22 @@ def allocate(command: Allocate, uow: AllocationUnitOfWork) -> Created[LineAlloca
 
 
 def cancel_line(command: CancelLine, uow: AllocationUnitOfWork) -> None:
-    """Give back the stock of an order line."""
+    """Give back the stock of an order line, or its place among those who wait.
+
+    The product may not have heard of an order's line yet: then the order forgets it, and never asks. There may be a
+    single line besides, which the order would have taken over.
+    """
     with uow:
-        uow.products.get(command.sku).cancel(command.order_id)
+        product = uow.products.take(command.sku)
+        order = None if product.tells(command.order_id) else uow.orders.find(command.order_id)
+        wanting = order if order is not None and order.wants(command.sku) else None
+        if wanting is not None:
+            wanting.forget(command.sku)
+            if wanting.is_settled:
+                uow.cancel(DEADLINE, wanting.order_id)
+        if wanting is None or product.has_line_of(command.order_id):
+            product.cancel(command.order_id)
         return uow.commit()
-
-
-def reallocate(event: Deallocated) -> Allocate:
-    """An order line that lost its batch looks for another."""
-    return Allocate(order_id=event.order_id, sku=event.sku, quantity=event.quantity)
 
 
 def warn_buyers(
@@ -83,13 +94,13 @@ def warn_buyers(
     )
 
 
-def _details(batch: Batch) -> BatchDetails:
+def _details(product: Product, batch: Batch) -> BatchDetails:
     return BatchDetails(
         reference=batch.reference,
         sku=batch.sku,
         eta=batch.eta,
         quantity=batch.quantity,
-        available=batch.available,
+        available=product.available(batch),
     )
 
 
@@ -99,7 +110,6 @@ ROUTES = Routes(
         BatchQuantityReported: [ChangeBatchQuantity],
         OrderLineReceived: [Allocate],
         OrderLineCancelled: [CancelLine],
-        Deallocated: [reallocate],
     },
     commands={
         CreateBatch: create_batch,
@@ -108,9 +118,10 @@ ROUTES = Routes(
         CancelLine: cancel_line,
     },
     records={
-        ChangeBatchQuantity: [Deallocated],
+        CreateBatch: [Allocated, OrderLineChanged],
+        ChangeBatchQuantity: [Deallocated, Allocated, WentOutOfStock, OrderLineChanged],
         Allocate: [Allocated, WentOutOfStock],
-        CancelLine: [LineReleased],
+        CancelLine: [LineReleased, Allocated, OrderLineChanged, OrderFulfilled],
     },
     reactions={WentOutOfStock: [warn_buyers]},
     requires={

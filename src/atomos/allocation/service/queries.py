@@ -6,7 +6,7 @@ from typing import Annotated
 
 from atomos.core.domain import AtLeast, AtMost, Page, Query, ValueObject
 
-from ..domain.events import BatchDetails
+from ..domain.events import BatchDetails, OrderDetails
 from ..domain.fields import OrderId, Reference, Sku
 
 
@@ -45,3 +45,9 @@ class ProductOf(Query[ProductDetails], name="allocation.product-of"):
     """How does a product stand?"""
 
     sku: Sku
+
+
+class OrderOf(Query[OrderDetails], name="allocation.order-of"):
+    """How does an order stand, that was placed with all its lines?"""
+
+    order_id: OrderId
