@@ -11,8 +11,12 @@ import click
 from atomos.core.domain import AtomosError
 
 from .database import db
+from .deliveries import deliveries
 from .explaining import explain
+from .faults import faults
+from .looking import LOOKING
 from .messages import emit
+from .recipients import recipients
 from .serving import run, worker
 from .settings import config
 from .shell import shell
@@ -66,16 +70,14 @@ class CommandLine(click.Group):
         try:
             return super().invoke(ctx)
         except AtomosError as error:
-            _fail(error)
+            _fail(error, _hint(error))
         except Exception as error:
             from atomos.core.adapters.database_errors import explain as explained
-            from atomos.core.service import Unavailable
 
             said = explained(error, f"atomos {ctx.invoked_subcommand}")
             if said is None:
                 raise
-            hint = " `atomos config` shows database.url." if isinstance(said, Unavailable) else ""
-            _fail(said, hint)
+            _fail(said, _hint(said))
 
 
 @click.group(
@@ -100,7 +102,10 @@ def cli(ctx: click.Context, app: str | None) -> None:
     ctx.obj = app
 
 
-for _command in (run, worker, verify, routes, graph, explain, config, db, emit, shell):
+for _command in (
+    *(run, worker, verify, routes, graph, explain, config, db, emit, shell),
+    *(*LOOKING, deliveries, recipients, faults),
+):
     cli.add_command(_command)
 
 
@@ -117,6 +122,12 @@ def _groups(ctx: click.Context) -> dict[str, click.Command]:
     return {each.commands.name or each.name: each.commands for each in contexts if each.commands is not None}
 
 
-def _fail(error: AtomosError, hint: str = "") -> None:
+def _hint(error: AtomosError) -> str:
+    from atomos.core.service import Unavailable
+
+    return " `atomos config` shows database.url." if isinstance(error, Unavailable) else ""
+
+
+def _fail(error: AtomosError, hint: str) -> None:
     click.echo(f"{error}{hint}", err=True)
     raise click.exceptions.Exit(1)

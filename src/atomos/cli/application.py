@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atomos.core.service.diagnostics import Diagnosed
@@ -42,6 +43,20 @@ def prepare(atomos: Atomos) -> None:
         atomos.migrate()
     elif missing := pending(atomos.container.core.database(), atomos.histories):
         raise DatabaseVersion(f"The database lacks {', '.join(missing)}.")
+
+
+def prepare_known(atomos: Atomos) -> None:
+    """Prepare a database that is there, for who only looks into it: a wrong path would lead to a new, empty one.
+
+    Raises `UnusableInput`, `DatabaseVersion`.
+    """
+    database = atomos.container.core.database()
+    if atomos.settings.database.is_sqlite and not Path(database.url.database).exists():
+        raise UnusableInput(
+            f"There is no database {Path(database.url.database).resolve()}; `atomos config` shows database.url, "
+            "and `atomos run` or `atomos db upgrade` makes one."
+        )
+    prepare(atomos)
 
 
 def entrypoints_of(atomos: Atomos) -> tuple[Entrypoint, ...]:

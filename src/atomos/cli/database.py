@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import redirect_stdout
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from .application import built, log_as, not_found
+from .application import UnusableInput, built, log_as, not_found
+from .operating import Instant, opened
 from .output import as_json, examples, say_json
 
 
 @click.group()
 def db() -> None:
-    """Bring the database up to date, and write migrations."""
+    """Bring the database up to date, write migrations, remove what is old."""
 
 
 @db.command(
@@ -79,3 +81,37 @@ def revision(app: str | None, context: str, *, message: str, as_json: bool) -> N
         say_json({"path": shown})
     else:
         click.echo(shown)
+
+
+@db.command(
+    epilog=examples(
+        "atomos db purge",
+        "atomos db purge --before 90d --yes",
+    )
+)
+@click.option(
+    "--before", type=Instant(), help="In place of delivery.retention; a time, or an age such as 90d."
+)
+@click.option("--yes", is_flag=True, help="Do it; without, it only says how many there are.")
+@as_json
+@click.pass_obj
+def purge(app: str | None, *, before: datetime | None, yes: bool, as_json: bool) -> None:
+    """Remove conversations that are older than the retention.
+
+    Workers do this all the time. A conversation goes as a whole, when all of its messages are older and all of
+    their deliveries are done or discarded; dead ones are kept until someone decides. It may be interrupted.
+    """
+    from atomos.core.adapters.operations import SqlRetention
+
+    with opened(app) as atomos:
+        days = atomos.settings.delivery.retention
+        if before is None and not days:
+            raise UnusableInput("delivery.retention is 0, which keeps everything for ever; give --before.")
+        retention = SqlRetention(atomos.container.core.database(), days, before=before)
+        count = sum(retention.sweep()) if yes else retention.count()
+    if as_json:
+        say_json({"dry_run": not yes, "count": count})
+    elif yes:
+        click.echo(f"{count} messages were removed.")
+    else:
+        click.echo(f"{count} messages would be removed; nothing was changed. Say --yes to do it.")

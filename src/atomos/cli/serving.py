@@ -130,7 +130,7 @@ def serve_for_development(app: str | None, host: str | None) -> None:
         from atomos.bootstrap import find_container, load_settings
 
         os.environ["ATOMOS_HTTP__PORT"] = str(load_settings(find_container(app)).http.port)
-    serving = _started() if is_child else _nobody
+    serving = _started() if is_child else _told("The reloader's parent serves nothing.\n")
     try:
         run_simple(
             host or "127.0.0.1",
@@ -161,20 +161,16 @@ def _started() -> Flask | Callable[..., Iterable[bytes]]:
     except Exception as error:  # noqa: BLE001 - it is shown, and the reloader waits for it to be mended
         said = str(error) if isinstance(error, AtomosError) else traceback.format_exc()
         click.echo(said, err=True)
-        return _told(said)
+        return _told(f"{said}\n\nMend it, and this page is made anew.\n")
     return serving
 
 
 def _told(said: str) -> Callable[..., Iterable[bytes]]:
     def tell(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         start_response("500 Internal Server Error", [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{said}\n\nMend it, and this page is made anew.\n".encode()]
+        return [said.encode()]
 
     return tell
-
-
-def _nobody(_environ: dict[str, Any], _start_response: Callable[..., Any]) -> Iterable[bytes]:
-    raise NotImplementedError("The reloader's parent serves nothing.")
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from .application import built, entrypoints_of
+from .application import built, entrypoints_of, prepare_known
 from .output import as_json, examples, say_json, say_table
 
 if TYPE_CHECKING:
     from atomos.bootstrap import Atomos
     from atomos.core.service import Finding
+    from atomos.core.service.routes import Route
 
 
 class RouteLine(NamedTuple):
@@ -28,26 +29,34 @@ class RouteLine(NamedTuple):
 @click.command(
     epilog=examples(
         "atomos verify",
+        "atomos verify --live",
         "atomos --app shop.container:Shop verify --json",
     )
 )
+@click.option("--live", is_flag=True, help="Compare this build with what waits in the database, too.")
 @as_json
 @click.pass_obj
-def verify(app: str | None, *, as_json: bool) -> None:
+def verify(app: str | None, *, live: bool, as_json: bool) -> None:
     """Check the wiring, and report every mistake.
 
     Looks at settings, containers, routes, handlers and entrypoints. All mistakes are in one report, each with
     its code, place and remedy; it exits with 1 then. Needs no database and no broker.
+
+    With --live it looks into the database: which deliveries wait for recipients that this build does not have, or
+    for one that can read their messages. Run it with a new build before the old one is stopped.
     """
     from atomos.core.service import WiringError
 
     atomos, findings = _verified(app)
+    if live and atomos is not None and not findings:
+        findings = _misfitting(atomos)
     if as_json:
         say_json([_told(finding) for finding in findings])
     elif findings:
-        click.echo(str(WiringError(findings)))
+        click.echo("\n\n".join(map(str, findings)) if _is_live(findings) else str(WiringError(findings)))
     elif atomos is not None:
-        click.echo(f"{_counted(atomos)}: the wiring is whole")
+        stored = ", and all that waits fits this build" if live else ""
+        click.echo(f"{_counted(atomos)}: the wiring is whole{stored}")
     if findings:
         raise click.exceptions.Exit(1)
 
@@ -66,7 +75,7 @@ def routes(app: str | None, *, as_json: bool) -> None:
 
     The columns are URL, kind, message, handler, and where that is written. A URL is in front of whoever hears
     what it emits, or answers what it asks. A trigger that is a command's class is filled from the event's
-    fields of the same names.
+    fields of the same names. A schedule's handler is its name, with its cron text and time zone.
     """
     lines = route_lines(built(app))
     if as_json:
@@ -114,17 +123,26 @@ def route_lines(atomos: Atomos) -> list[RouteLine]:
     taken = {each.message for each in entries}
     found = [(each.name, row) for each in entries for row in rows if row.message is each.message]
     found += [("", row) for row in rows if row.message not in taken]
+    found += [("", row) for row in atomos.bus.flow.routes.ticking()]
     return [
         RouteLine(
             url=url,
             kind=row.kind,
             message=row.message.wire_name,
-            handler=row.target.__name__,
+            handler=_handler(atomos, row),
             place=place_of(row.target).partition(" ")[0],
             name=row.name,
         )
         for url, row in found
     ]
+
+
+def _handler(atomos: Atomos, row: Route) -> str:
+    if row.kind != "schedule":
+        return row.target.__name__
+    name = row.name.partition(":")[2]
+    schedule = atomos.bus.flow.routes.schedules[name]
+    return f"{name} ({schedule.cron}, {schedule.zone})"
 
 
 def _verified(app: str | None) -> tuple[Atomos | None, list[Finding]]:
@@ -140,6 +158,23 @@ def _verified(app: str | None) -> tuple[Atomos | None, list[Finding]]:
     except SettingsError as error:
         return None, sorted(Finding("ATM050", each.source, str(each)) for each in error.mistakes)
     return atomos, sorted(_unrouted(atomos))
+
+
+def _misfitting(atomos: Atomos) -> list[Finding]:
+    from atomos.core.service import Finding
+
+    core = atomos.container.core
+    recipients = atomos.bus.flow.routes.recipients().keys()
+    try:
+        prepare_known(atomos)
+        misfits = core.inspection().misfits(recipients, core.codec().reads)
+    finally:
+        atomos.close()
+    return [Finding("ATM056", f"{each.kind} {each.name}", each.said) for each in misfits]
+
+
+def _is_live(findings: list[Finding]) -> bool:
+    return findings[0].code == "ATM056"
 
 
 def _unrouted(atomos: Atomos) -> list[Finding]:
