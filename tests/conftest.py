@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from hypothesis import settings
 
-from atomos.testing.databases import PostgresTemplate, SqliteTemplate, need_service
+from atomos.testing.databases import PostgresTemplate, SqliteTemplate, fresh_url, made_postgres_template
 
 # A busy machine is no mistake of the code.
 settings.register_profile("atomos", deadline=None)
@@ -21,13 +20,8 @@ DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
 @pytest.fixture(scope="session")
 def postgres_template(migrate: Callable[[str], None]) -> Iterator[PostgresTemplate]:
     """A migrated PostgreSQL database."""
-    try:
-        template = PostgresTemplate(migrate)
-    except psycopg.OperationalError as error:
-        need_service("PostgreSQL", error)
-        raise
-    yield template
-    template.remove()
+    with made_postgres_template(migrate) as template:
+        yield template
 
 
 @pytest.fixture(params=DATABASES)
@@ -35,9 +29,5 @@ def database_url(
     request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: SqliteTemplate
 ) -> Iterator[str]:
     """The URL of a fresh, migrated database of each kind."""
-    if request.param == "sqlite":
-        yield sqlite_template.fresh(tmp_path)
-        return
-    template: PostgresTemplate = request.getfixturevalue("postgres_template")
-    with template.fresh() as url:
+    with fresh_url(request, tmp_path, sqlite_template, "postgres_template") as url:
         yield url

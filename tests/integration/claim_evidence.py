@@ -96,10 +96,9 @@ class Evidence:
     def __init__(self, log: LogView) -> None:
         self.log = log
         self.excused: set[int] = set()
-        self._holder: dict[int, int] = {}
         self._done: dict[tuple[str, str | None], list[int]] = defaultdict(list)
 
-    def claimed(self, lease: int, recipient: str, seqs: Sequence[int], before: dict[int, SeenRow]) -> None:
+    def claimed(self, recipient: str, seqs: Sequence[int], before: dict[int, SeenRow]) -> None:
         """A claim overtakes nothing, takes no key that waits, and gives a row that goes alone by itself."""
         self.keys_are_in_one_lease()
         for place, seq in enumerate(seqs):
@@ -111,16 +110,18 @@ class Evidence:
                 raise Overtaken(f"{seq} overtook {sorted(ahead | held)} of {key}, {recipient}")
             if before[seq].alone and len(seqs) > 1:
                 raise Accompanied(f"{seq} goes alone, and was claimed with {seqs}")
-        self._holder.update(dict.fromkeys(seqs, lease))
 
-    def completed(self, fences: Sequence[Fence], before: dict[int, SeenRow]) -> None:
-        """Whatever is done now was ready, and in the hands of the one who said so."""
+    def completed(
+        self, fences: Sequence[Fence], before: dict[int, SeenRow], leases: dict[int, SeenLease]
+    ) -> None:
+        """Whatever is done now was ready, and in the lease of the one who said so."""
         said = {each.seq: each.lease for each in fences}
         for seq, row in self.log.rows().items():
             if row.status != "done" or before[seq].status == "done":
                 continue
-            if before[seq].status != "ready" or seq not in said or self._holder[seq] != said[seq]:
-                raise Unfenced(f"{seq} was completed under {said}, its holder is {self._holder[seq]}")
+            lease = leases.get(said.get(seq, 0))
+            if before[seq].status != "ready" or lease is None or seq not in lease.seqs:
+                raise Unfenced(f"{seq} was completed under {said}, and was in none of {leases}")
             self._done[row.recipient, row.key].append(seq)
 
     def keys_are_in_one_lease(self) -> None:

@@ -40,6 +40,9 @@ class ClaimModel:
     rows: dict[int, Row] = field(default_factory=dict)
     leases: dict[int, Lease] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
+    at_once: dict[str, int] = field(default_factory=dict)
+    probed: dict[str, int] = field(default_factory=dict)
+    """When the next probe of a recipient may be claimed, of those that are probed."""
 
     def claimable(self, row: Row, without_seqs: Iterable[int] = (), without_keys: Iterable[str] = ()) -> bool:
         """The rule."""
@@ -55,11 +58,22 @@ class ClaimModel:
         room: int,
         without_seqs: Iterable[int] = (),
         without_keys: Iterable[str] = (),
+        *,
+        lone: bool = True,
     ) -> list[int]:
-        """Which rows a claim gives, in their order. A row that goes alone also ends the batch before it."""
-        if recipient in self.paused:
+        """Which rows a claim gives, in their order. A row that goes alone also ends the batch before it.
+
+        Where it may not be `lone`, and one that goes alone would be the first, those are passed by, and their keys.
+        """
+        room = min(room, self.most(recipient))
+        if recipient in self.paused or room <= 0:
             return []
         found = [row for row in self._of(recipient) if self.claimable(row, without_seqs, without_keys)][:room]
+        if found and found[0].alone and not lone:
+            alone = [row for row in self._of(recipient) if row.alone and row.status == "ready"]
+            seqs = [*without_seqs, *(row.seq for row in alone)]
+            keys = [*without_keys, *(row.key for row in alone if row.key is not None)]
+            return self.claim(recipient, room, seqs, keys)
         if found and found[0].alone:
             return [found[0].seq]
         batch = []
@@ -69,6 +83,20 @@ class ClaimModel:
             batch.append(row.seq)
         return batch
 
+    def most(self, recipient: str) -> int:
+        """How many rows of a recipient may be claimed now, beside those in leases."""
+        if self.probed.get(recipient, self.now) > self.now:
+            return 0
+        held = sum(len(lease.seqs) for lease in self.leases.values() if lease.recipient == recipient)
+        most = 1 if recipient in self.probed else self.at_once.get(recipient, held + 1000)
+        return most - held
+
+    def worth_a_look(self, recipient: str) -> bool:
+        """Whether a worker is told to look at a recipient."""
+        rests = recipient in self.paused or self.probed.get(recipient, self.now) > self.now
+        ready = not rests and any(row.status == "ready" for row in self._of(recipient))
+        return ready or self.overdue(recipient)
+
     def take(self, lease: int, recipient: str, seqs: Sequence[int]) -> None:
         """Note a claim."""
         keys = sorted({key for seq in seqs if (key := self.rows[seq].key) is not None})
@@ -76,17 +104,15 @@ class ClaimModel:
 
     def tidy(self, recipient: str) -> None:
         """End leases that ran out: their rows go alone from now on, and count if they did. Wake the due."""
-        if recipient in self.paused:
-            return
         for number, lease in list(self.leases.items()):
             if lease.recipient == recipient and lease.until <= self.now:
                 del self.leases[number]
                 for row in self._live(lease):
+                    row.attempts += row.alone and len(lease.seqs) == 1
                     row.alone = True
-                    row.attempts += len(lease.seqs) == 1
         for row in self.rows.values():
             if row.status in ("scheduled", "retrying") and row.until is not None and row.until <= self.now:
-                row.status, row.until = "ready", None
+                row.status = "ready"  # `until` stays: it says since when the row waits
 
     def overdue(self, recipient: str) -> bool:
         """Whether a lease ran out, or the time of something has come."""

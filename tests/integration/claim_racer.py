@@ -7,7 +7,6 @@ import sqlite3
 import time
 from collections import defaultdict
 from multiprocessing.queues import Queue
-from threading import Event as Flag
 from typing import Any, NamedTuple
 
 from sqlalchemy import event
@@ -18,6 +17,7 @@ from atomos.core.domain import Event
 from atomos.core.service import LeaseLost
 from atomos.core.service.delivery import Batch, Claimed, Failure, Record, Rows, Status
 from atomos.core.service.envelope import new_id
+from atomos.core.service.waking import Wake
 
 RECIPIENT = "race"
 LEASE = 0.25
@@ -48,7 +48,7 @@ class Result(NamedTuple):
 
 def hasten(database: Database) -> Database:
     """Let commits not wait for the disk: nobody cuts the power here."""
-    for engine in (database.log, database.writer):
+    for engine in database.writers:
         event.listen(engine, "connect", _without_waiting)
     return database
 
@@ -72,7 +72,7 @@ class _Racer:
     def __init__(self, database: Database, chance: random.Random) -> None:
         codec = Codec([Raced])
         self.database = database
-        self.log = SqlMessageLog(database, codec, Flag())
+        self.log = SqlMessageLog(database, codec, Wake())
         self.deliveries = SqlDeliveries(database, codec, LEASE)
         self.name = new_id()
         self.chance = chance

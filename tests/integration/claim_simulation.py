@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
-from threading import Event as Flag
 
 from sqlalchemy import text
 
@@ -26,6 +25,7 @@ from atomos.core.service.delivery import (
     Status,
 )
 from atomos.core.service.envelope import Envelope, new_id
+from atomos.core.service.waking import Wake
 
 from .claim_evidence import BEGIN, Evidence, LogView, SeenLease, SeenRow, Unfenced, Unlike
 from .claim_model import ClaimModel, Row
@@ -50,6 +50,11 @@ OFTEN = {
     "die": 1,
     "pause": 1,
     "discard": 1,
+    "not_yet": 3,
+    "limit": 1,
+    "probe": 2,
+    "works_again": 2,
+    "put_back_in_flight": 2,
 }
 """What happens, and how often."""
 
@@ -93,7 +98,7 @@ class Simulation:
         self.hands: list[Hand] = []
         self.database = database
         codec = Codec([Noted])
-        self.log = SqlMessageLog(database, codec, Flag())
+        self.log = SqlMessageLog(database, codec, Wake())
         self.deliveries = SqlDeliveries(database, codec, LEASE, now=self.clock)
         with database.transaction() as connection:
             for table in TABLES:
@@ -129,22 +134,32 @@ class Simulation:
 
     def claim(self) -> None:
         """A worker that has room looks, tidies where it must, and claims."""
-        self.claim_from(self.random.choice(RECIPIENTS), self.random.randint(1, 7), self.some_unread())
+        recipient, room, lone = (
+            self.random.choice(RECIPIENTS),
+            self.random.randint(1, 7),
+            self.random.random(),
+        )
+        self.claim_from(recipient, room, self.some_unread(), lone=lone < 0.7)
 
-    def claim_from(self, recipient: str, room: int, without: Rows = NO_ROWS) -> bool:
+    def claim_from(self, recipient: str, room: int, without: Rows = NO_ROWS, *, lone: bool = True) -> bool:
         """Claim; say whether there was anything."""
-        for waiting in self.deliveries.waiting([recipient]):
+        found = self.deliveries.waiting([recipient])
+        self.same(bool(found), self.model.worth_a_look(recipient), "waiting")
+        for waiting in found:
             self.same(waiting.overdue, self.model.overdue(recipient), "overdue")
             if waiting.overdue:
                 self.deliveries.tidy(recipient)
                 self.model.tidy(recipient)
         before = self.view.rows()
-        batch = self.deliveries.claim(recipient, room, worker := self.random.choice(WORKERS), without)
+        worker = self.random.choice(WORKERS)
+        batch = self.deliveries.claim(recipient, room, worker, without, lone=lone)
         seqs = [each.fence.seq for each in batch.claimed]
         if seqs:
-            self.evidence.claimed(batch.lease, recipient, seqs, before)
+            self.evidence.claimed(recipient, seqs, before)
             self.hands.append(_hand(worker, batch))
-        self.same(seqs, self.model.claim(recipient, room, without.seqs, without.keys), "claim")
+        self.same(seqs, self.model.claim(recipient, room, without.seqs, without.keys, lone=lone), "claim")
+        self.same(batch.lone, bool(seqs) and before[seqs[0]].alone, "lone")
+        self.same(batch.probing and bool(seqs), recipient in self.model.probed and bool(seqs), "probing")
         if seqs:
             self.model.take(batch.lease, recipient, seqs)
         return bool(seqs)
@@ -156,9 +171,10 @@ class Simulation:
 
     def complete_some(self, hand: Hand, rows: Sequence[Claimed]) -> None:
         """Complete rows, and take them out of the lease."""
-        fences, left, before = [each.fence for each in rows], hand.leaving(rows), self.view.rows()
+        fences, left = [each.fence for each in rows], hand.leaving(rows)
+        before, leases = self.view.rows(), self.view.leases()
         held = self.deliveries.complete(fences, left)
-        self.evidence.completed(fences, before)
+        self.evidence.completed(fences, before, leases)
         self.same(held, self.model.complete(hand.lease, [each.seq for each in fences]), "complete")
         self.model.keep(hand.lease, left.seqs, left.keys)
         if held < len(rows) or not left.seqs:
@@ -168,12 +184,13 @@ class Simulation:
         """A command's own transaction completes the delivery that led to it; the lease is as it was."""
         for hand, run in self.any_run():
             [claimed] = hand.take(run, 1)
-            before, messages, held = self.view.rows(), self.view.messages(), True
+            before, leases = self.view.rows(), self.view.leases()
+            messages, held = self.view.messages(), True
             try:
                 self.log.append([Record("command", _envelope(None), Noted())], claimed.fence)
             except LeaseLost:
                 held = False
-            self.evidence.completed([claimed.fence], before)
+            self.evidence.completed([claimed.fence], before, leases)
             if self.view.messages() != messages + held:
                 raise Unfenced(
                     "a command was stored whose delivery was lost, or it was not, and that was held"
@@ -195,6 +212,43 @@ class Simulation:
             self.model.keep(hand.lease, left.seqs, left.keys)
             if not held or not left.seqs:
                 self.hands.remove(hand)
+
+    def not_yet(self) -> None:
+        """The first row of a run has to wait: nothing is counted or noted, and it holds its key."""
+        for hand, run in self.any_run():
+            rows = hand.take(run, len(run))
+            fence, left, pause = rows[0].fence, hand.leaving(rows), self.random.randint(1, 15)
+            held = self.deliveries.fail(fence, Failure(Status.RETRYING, None, pause, counts=False), left)
+            self.same(
+                held, self.model.fail(hand.lease, fence.seq, "retrying", pause, counts=False), "not yet"
+            )
+            self.model.keep(hand.lease, left.seqs, left.keys)
+            if not held or not left.seqs:
+                self.hands.remove(hand)
+
+    def limit(self) -> None:
+        """Another build begins, whose routes say another most at once of a recipient, or none."""
+        for recipient in RECIPIENTS:
+            self.set_limit(recipient, self.random.choice([None, 1, 2, 4]))
+
+    def probe(self) -> None:
+        """Everything that a recipient did has failed."""
+        recipient, pause = self.random.choice(RECIPIENTS), self.random.randint(1, 6)
+        self.deliveries.probe(recipient, pause)
+        self.model.probed[recipient] = self.model.now + pause
+
+    def works_again(self) -> None:
+        """A probe went well."""
+        recipient = self.random.choice(RECIPIENTS)
+        self.deliveries.probe(recipient, None)
+        self.model.probed.pop(recipient, None)
+
+    def put_back_in_flight(self) -> None:
+        """An operator puts back what is dead or parked, and its key is in someone's hands just now."""
+        in_flight = {(lease.recipient, key) for lease in self.model.leases.values() for key in lease.keys}
+        for row in self.model.rows.values():
+            if row.status in ("dead", "parked") and (row.recipient, row.key) in in_flight:
+                self.decide_on(row, "ready")
 
     def free(self) -> None:
         """A worker that stops gives back a run."""
@@ -244,6 +298,9 @@ class Simulation:
         self.hands.clear()
         for recipient in RECIPIENTS:
             self.set_pause(recipient, paused=False)
+            self.set_limit(recipient, None)
+            self.deliveries.probe(recipient, None)
+            self.model.probed.pop(recipient, None)
         for row in self.model.rows.values():
             if row.status in ("dead", "parked"):
                 self.decide_on(row, "ready")
@@ -297,6 +354,13 @@ class Simulation:
             dialect_of(connection).lock_recipient(connection, row.recipient)
             connection.execute(text(change), {"to": to, "seq": row.seq})
         row.status, row.attempts, row.until = to, 0, None
+
+    def set_limit(self, recipient: str, most: int | None) -> None:
+        """Say how many rows of a recipient may be in hand at once, None for any number."""
+        self.model.at_once.pop(recipient, None)
+        if most is not None:
+            self.model.at_once[recipient] = most
+        self.deliveries.enrol([recipient], self.model.at_once)
 
     def set_pause(self, recipient: str, *, paused: bool) -> None:
         """Pause a recipient, or let it go on."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import psycopg
 import pytest
 
 from atomos.core.adapters import CORE, Database, upgrade
-from atomos.testing.databases import PostgresTemplate, SqliteTemplate, need_service
+from atomos.core.service import Worker, WorkerSettings
+from atomos.testing.databases import PostgresTemplate, SqliteTemplate, fresh_url, made_postgres_template
 from tests.conftest import DATABASES
 
 from .claim_racer import hasten
+from .worker_samples import FAST, Bells
 
 ON_SQLITE = pytest.mark.parametrize("log_url", DATABASES[:1], indirect=True)
 """For what only SQLite does."""
@@ -36,23 +39,14 @@ def log_template(tmp_path_factory: pytest.TempPathFactory) -> SqliteTemplate:
 @pytest.fixture(scope="session")
 def postgres_log_template() -> Iterator[PostgresTemplate]:
     """A PostgreSQL database with the log's tables."""
-    try:
-        template = PostgresTemplate(_migrate)
-    except psycopg.OperationalError as error:
-        need_service("PostgreSQL", error)
-        raise
-    yield template
-    template.remove()
+    with made_postgres_template(_migrate) as template:
+        yield template
 
 
 @pytest.fixture(params=DATABASES)
 def log_url(request: pytest.FixtureRequest, tmp_path: Path, log_template: SqliteTemplate) -> Iterator[str]:
     """The URL of a fresh database of each kind, with the log's tables."""
-    if request.param == "sqlite":
-        yield log_template.fresh(tmp_path)
-        return
-    template: PostgresTemplate = request.getfixturevalue("postgres_log_template")
-    with template.fresh() as url:
+    with fresh_url(request, tmp_path, log_template, "postgres_log_template") as url:
         yield url
 
 
@@ -62,3 +56,30 @@ def log_database(log_url: str) -> Iterator[Database]:
     database = hasten(Database(log_url))
     yield database
     database.close()
+
+
+Start = Callable[..., Worker]
+"""Starts a worker of some bells, with settings and what else it takes."""
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start a worker; all are stopped after the test."""
+    workers = []
+
+    def start(bells: Bells, settings: WorkerSettings = FAST, **more: Any) -> Worker:
+        workers.append(worker := Worker(bells.bus, bells.deliveries, bells.wake, settings, **more))
+        worker.start()
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.stop()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What handlers wait for; it opens after the test at the latest."""
+    opened = threading.Event()
+    yield opened
+    opened.set()

@@ -185,13 +185,41 @@ def test_a_failed_request_may_try_again_with_its_key(http: FlaskClient) -> None:
     assert http.post(path, json=LINE, headers=key).status_code == 201
 
 
-def test_lines_that_lost_their_batch_are_moved(stocked: FlaskClient, drain: Callable[[], int]) -> None:
+def test_lines_that_lost_their_batch_are_moved(stocked: FlaskClient) -> None:
     order(stocked)
     stocked.post("/allocation/batches", json={**BATCH, "reference": "batch-2"})
     stocked.patch("/allocation/batches/batch-1", json={"quantity": 2})
-    assert stocked.get("/allocation/orders/order-1/allocations").status_code == 404
-    drain()
     assert stocked.get("/allocation/orders/order-1/allocations").json[0]["batch"] == "batch-2"
+
+
+def test_a_line_that_lost_its_batch_waits_for_another(stocked: FlaskClient) -> None:
+    order(stocked)
+    stocked.patch("/allocation/batches/batch-1", json={"quantity": 2})
+    assert stocked.get("/allocation/orders/order-1/allocations").status_code == 404
+    again = order(stocked)
+    assert (again.status_code, again.json["batch"]) == (200, None)
+    stocked.post("/allocation/batches", json={**BATCH, "reference": "batch-2"})
+    assert stocked.get("/allocation/orders/order-1/allocations").json[0]["batch"] == "batch-2"
+
+
+def test_a_line_that_lost_its_batch_can_be_cancelled_for_good(
+    stocked: FlaskClient, drain: Callable[[], int]
+) -> None:
+    order(stocked)
+    stocked.patch("/allocation/batches/batch-1", json={"quantity": 2})
+    assert stocked.delete("/allocation/orders/order-1/lines/CHAIR").status_code == 204
+    stocked.post("/allocation/batches", json={**BATCH, "reference": "batch-2"})
+    drain()
+    assert stocked.get("/allocation/orders/order-1/allocations").status_code == 404
+    assert stocked.delete("/allocation/orders/order-1/lines/CHAIR").status_code == 404
+
+
+def test_a_line_that_finds_no_stock_does_not_wait(stocked: FlaskClient, drain: Callable[[], int]) -> None:
+    order(stocked, quantity=11)
+    stocked.post("/allocation/batches", json={**BATCH, "reference": "batch-2", "quantity": 20})
+    drain()
+    assert stocked.get("/allocation/orders/order-1/allocations").status_code == 404
+    assert stocked.delete("/allocation/orders/order-1/lines/CHAIR").status_code == 404
 
 
 def test_the_service_says_that_it_is_ready(http: FlaskClient) -> None:

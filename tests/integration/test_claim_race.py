@@ -10,13 +10,13 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from itertools import pairwise
 from multiprocessing.queues import Queue
-from threading import Event as Flag
 
 from atomos.core.adapters import Database, SqlMessageLog
 from atomos.core.adapters.codec import Codec
 from atomos.core.adapters.dialects import dialect_of
 from atomos.core.service.delivery import Delivery, Record
 from atomos.core.service.envelope import Envelope, new_id
+from atomos.core.service.waking import Wake
 
 from .claim_racer import RECIPIENT, Done, Raced, Result, race
 
@@ -44,9 +44,9 @@ def test_of_processes_that_race_each_row_is_done_once_and_each_key_in_order(log_
 
 def send(database: Database, chance: random.Random) -> list[int]:
     """Store the rows; give their places."""
-    log = SqlMessageLog(database, Codec([Raced]), Flag())
+    log = SqlMessageLog(database, Codec([Raced]), Wake())
     with database.transaction() as connection:
-        dialect_of(connection).enrol(connection, [RECIPIENT])
+        dialect_of(connection).enrol(connection, [RECIPIENT], {})
     for _ in range(ROWS // 100):
         keys = [chance.choice([None, *(f"key-{n}" for n in range(KEYS))]) for _ in range(100)]
         log.append([Record("event", _envelope(key), Raced(), (Delivery(RECIPIENT, key),)) for key in keys])

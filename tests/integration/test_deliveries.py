@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +13,7 @@ import pytest
 from atomos.core.adapters import Database, SqlDeliveries, SqlMessageLog
 from atomos.core.adapters.codec import Codec
 from atomos.core.adapters.dialects import dialect_of
+from atomos.core.adapters.walks import Walks
 from atomos.core.domain import Event
 from atomos.core.service import LeaseLost
 from atomos.core.service.delivery import (
@@ -27,6 +27,7 @@ from atomos.core.service.delivery import (
     Waiting,
 )
 from atomos.core.service.envelope import Envelope, new_id
+from atomos.core.service.waking import Wake
 from atomos.testing import MovedClock
 from atomos.testing.processes import wait_until
 
@@ -47,7 +48,7 @@ class Log:
         self.database = database
         self.clock = MovedClock()
         codec = Codec([Sent])
-        self.messages = SqlMessageLog(database, codec, threading.Event())
+        self.messages = SqlMessageLog(database, codec, Wake())
         self.moved = SqlDeliveries(database, codec, LEASE, now=self.clock.now)
         self.real = SqlDeliveries(database, codec, LEASE)
         self.moved.enrol(["mail", "stock"])
@@ -138,7 +139,7 @@ def test_what_is_due_is_made_ready_for_every_recipient(log: Log) -> None:
     log.send("red", to="stock", until=at)
     log.clock.move(minutes=2)
     log.moved.tidy("mail")
-    assert log.rows("status, until", "stock") == [("ready", None)]
+    assert log.rows("status, until is null", "stock") == [("ready", False)], "it says since when it waits"
 
 
 def test_a_lease_that_was_renewed_does_not_run_out(log: Log) -> None:
@@ -149,7 +150,7 @@ def test_a_lease_that_was_renewed_does_not_run_out(log: Log) -> None:
     log.clock.move(seconds=2)
     log.moved.tidy("mail")
     assert log.moved.renew([kept.lease, lost.lease]) == [kept.lease]
-    assert log.rows("alone, attempts") == [(False, 0), (True, 1)]
+    assert log.rows("alone, attempts") == [(False, 0), (True, 0)]
     assert log.moved.renew([]) == []
 
 
@@ -292,7 +293,7 @@ def test_a_command_that_commits_while_its_lease_is_ended_is_refused(postgres: Lo
     with pytest.raises(LeaseLost):
         append.result(SECONDS)
     assert complete.result(SECONDS) == 0
-    assert postgres.rows("status, alone, attempts") == [("ready", True, 1)]
+    assert postgres.rows("status, alone, attempts") == [("ready", True, 0)]
     assert postgres.look("select count(*) from atomos_message") == [(1,)]
 
 
@@ -311,3 +312,27 @@ def is_blocked(log: Log, many: int = 1) -> bool:
     """Whether so many connections wait for a lock in this database."""
     statement = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     return bool(log.look(statement)[0][0] >= many)
+
+
+def test_what_waits_behind_many_held_rows_is_found_by_the_second_claim(log: Log) -> None:
+    near_sighted = SqlDeliveries(log.database, Codec([Sent]), LEASE, now=log.clock.now, walks=Walks(rows=3))
+    log.send(*["busy"] * 10, "idle")
+    near_sighted.claim("mail", 1, "me")
+
+    found = [near_sighted.claim("mail", 1, "me").claimed for _ in range(2)]
+
+    assert [each.ordering_key for claimed in found for each in claimed] == ["idle"]
+
+
+def test_where_another_goes_alone_such_rows_are_passed_by_and_so_are_their_keys(log: Log) -> None:
+    log.send("red", "blue", None)
+    assert len(log.claim().claimed) == 3
+    log.clock.move(seconds=LEASE + 1)
+    log.moved.tidy("mail")
+    log.send("red", "green")
+    batch = log.moved.claim("mail", 10, "worker", lone=False)
+    assert [each.ordering_key for each in batch.claimed] == ["green"]
+    assert not batch.lone
+    batch = log.moved.claim("mail", 10, "worker")
+    assert [each.ordering_key for each in batch.claimed] == ["red"]
+    assert batch.lone

@@ -1,4 +1,4 @@
-"""Products in a database pass the suite, and are really guarded."""
+"""Products and orders in a database pass the suite, and are really guarded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from atomos.allocation.domain.model import Product
 from atomos.core.service import Conflict, NotOpen
 from atomos.testing import handling
 from tests.factories import OrderLineFactory, ProductFactory
-from tests.unit.allocation.test_repositories import ProductsSuite
+from tests.unit.allocation.test_repositories import OrdersSuite, ProductsSuite
 
 IN_STOCK = 10
 WANTED = 8
@@ -29,6 +29,12 @@ class TestSqlProducts(ProductsSuite):
     def test_outside_a_handling_nothing_can_be_changed(self, new_uow: Any) -> None:
         with pytest.raises(NotOpen, match="outside the handling of a command"):
             new_uow().__enter__()
+
+
+class TestSqlOrders(OrdersSuite):
+    @pytest.fixture
+    def new_uow(self, atomos: Any) -> Callable[[], Any]:
+        return atomos.container.allocation.uow  # type: ignore[no-any-return]
 
 
 class _WithoutLock(SqlAllocationUnitOfWork):
@@ -75,7 +81,7 @@ def _promise_at_once(atomos: Any, kind: type[Any]) -> int:
     ends = [each.exception() for each in promises]
     assert all(end is None or isinstance(end, Conflict) for end in ends), ends
     with Session(core.database().reader) as session:
-        return sum(line.quantity for line in session.get_one(Product, "CHAIR").batches[0].lines)
+        return sum(line.quantity for line in session.get_one(Product, "CHAIR").lines)
 
 
 @pytest.mark.parametrize(

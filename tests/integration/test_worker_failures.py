@@ -79,6 +79,18 @@ def test_after_the_last_try_it_is_dead_and_the_next_of_its_key_goes_on(
     assert bells.rows("bells.ring")[0].attempts == 3
 
 
+def test_one_with_more_attempts_than_are_left_to_it_is_tried_once_more_and_no_worker_is_blamed(
+    bells: Bells, clock: MovedClock
+) -> None:
+    bells.script.deeds["ring"] = fails(Broken("no rope"))
+    bells.bus.emit(Rung())
+    for _ in range(2):
+        bells.worker(SLOW_TO_RETRY).drain()
+        clock.move(hours=1)
+    bells.worker(SLOW_TO_RETRY._replace(backoff=Backoff(attempts=2))).drain()
+    assert bells.rows("bells.ring")[0][1:] == ("dead", 3, False, ["Broken: no rope"] * 3)
+
+
 def test_a_row_that_backs_off_holds_its_key_and_no_other(bells: Bells) -> None:
     bells.script.deeds["ring"] = fails(Broken(), 1)
     for bell, number in (("big", 1), ("big", 2), ("small", 3)):
@@ -195,6 +207,18 @@ def test_what_this_build_cannot_read_stays_ready_for_one_that_can(bells: Bells) 
     bells.change("update atomos_message set version = 1")
     assert bells.worker().drain() > 0, "another build"
     assert bells.script.heard["ring"] == [3, 1, 2]
+
+
+def test_however_many_cannot_be_read_what_can_is_delivered(
+    bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomos.core.service.pace._MOST_NAMED", 20)
+    for number in range(70):
+        bells.bus.emit(Whispered(number=number))
+    bells.change("update atomos_message set version = 99")
+    bells.bus.emit(Whispered(number=70))
+    bells.worker().drain()
+    assert bells.statuses("bells.whisper") == ["ready"] * 70 + ["done"]
 
 
 @pytest.mark.parametrize("payload", ['{"bell": 7}', "[]", '{"bell": "big", "number": "many"}'])

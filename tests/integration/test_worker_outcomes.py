@@ -223,6 +223,22 @@ def test_a_paused_recipient_is_left_alone_until_it_goes_on(bells: Bells) -> None
     assert bells.statuses("bells.ring") == ["done"]
 
 
+def test_what_a_lost_worker_had_of_a_paused_recipient_is_in_nobodys_hands(
+    bells: Bells, clock: MovedClock
+) -> None:
+    bells.bus.emit(Rung())
+    worker = bells.worker()
+    worker._enrol()
+    assert bells.deliveries.claim("bells.ring", 10, "lost").claimed
+    at = datetime.now(UTC) if bells.database.dialect == "postgresql" else 1
+    bells.change("update atomos_recipient set paused_at = :at where name = 'bells.ring'", at=at)
+    clock.move(minutes=1)
+    worker.drain()
+    assert not bells.leases(), "an operator could not discard what may have killed its worker"
+    assert bells.rows("bells.ring") == [("bells.ring", "ready", 0, True, [])]
+    assert not bells.deliveries.waiting(["bells.ring"])
+
+
 def test_rows_whose_worker_was_lost_are_claimed_alone_and_only_then_count(
     bells: Bells, clock: MovedClock
 ) -> None:

@@ -5,23 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
 from atomos.core.adapters import Database, SqlDeliveries
-from atomos.core.service import Worker, WorkerSettings
 from atomos.core.service.delivery import NO_ROWS, Batch, Rows, Waiting
+from atomos.core.service.in_hand import Held
 from atomos.testing.processes import wait_until
 
-from .conftest import ON_POSTGRESQL, ON_SQLITE
+from .conftest import ON_POSTGRESQL, ON_SQLITE, Start
 from .worker_samples import FAST, Bells, Rung, Tolled, Whispered
 
 SECONDS = 20.0
-
-Start = Callable[..., Worker]
 
 
 @pytest.fixture
@@ -29,27 +28,10 @@ def bells(log_database: Database) -> Bells:
     return Bells(log_database)
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start a worker; all are stopped after the test."""
-    workers = []
-
-    def start(bells: Bells, settings: WorkerSettings = FAST) -> Worker:
-        workers.append(worker := bells.worker(settings))
-        worker.start()
-        return worker
-
-    yield start
-    for worker in workers:
-        worker.stop()
-
-
-@pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """What handlers wait for; it opens after the test at the latest."""
-    opened = threading.Event()
-    yield opened
-    opened.set()
+def until_of(bells: Bells, held: Held) -> float:
+    """When a lease runs out, in seconds."""
+    at = bells.look(f"select until from atomos_lease where id = {held.batch.lease}")[0][0]  # noqa: S608
+    return at.timestamp() if isinstance(at, datetime) else at / 1_000_000
 
 
 def send(bells: Bells, *numbers: int, bell: str = "bell-{}") -> None:
@@ -223,6 +205,29 @@ def test_what_still_runs_keeps_its_lease_while_its_worker_stops(
     assert others.script.heard["ring"] == []
 
 
+def test_leases_are_renewed_while_a_change_of_one_of_them_is_not_settled(
+    log_database: Database, start: Start, gate: threading.Event
+) -> None:
+    bells = Bells(log_database, lease=1.0)
+    bells.script.deeds["whisper"] = bells.script.deeds["ring"] = lambda _: gate.wait(SECONDS)
+    send(bells, 1)
+    for number in range(4):
+        bells.bus.emit(Whispered(number=number))
+    worker = start(bells, FAST._replace(lease=1.0))
+    wait_until(lambda: bells.script.heard["ring"] and bells.script.heard["whisper"], SECONDS, "both")
+    whispers, rings = (
+        next(held for held in worker._in_hand._held() if held.batch.recipient == f"bells.{name}")
+        for name in ("whisper", "ring")
+    )
+    with whispers.changing():  # a thread waits for its database: nobody can free what waits behind it
+        renewed, first = until_of(bells, rings), until_of(bells, rings)
+        while renewed - first < 2:  # two leases' time, by the database's clock
+            wait_until(lambda before=renewed: until_of(bells, rings) != before, SECONDS, "a renewal")
+            renewed = until_of(bells, rings)
+        assert not whispers.is_lost
+        assert rings.may_begin, "its lease ran out"
+
+
 def test_stop_waits_for_no_longer_than_its_patience(
     bells: Bells, start: Start, gate: threading.Event
 ) -> None:
@@ -256,9 +261,11 @@ def test_the_threads_of_a_stopped_worker_are_gone(bells: Bells, start: Start) ->
 class Dear(SqlDeliveries):
     """Says that claims of one recipient took long, and of another longer."""
 
-    def claim(self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS) -> Batch:
+    def claim(
+        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, lone: bool = True
+    ) -> Batch:
         seconds = {"bells.ring": 0.05, "bells.write_down": 0.02}.get(recipient, 0.0)
-        return super().claim(recipient, room, worker, without)._replace(seconds=seconds)
+        return super().claim(recipient, room, worker, without, lone=lone)._replace(seconds=seconds)
 
 
 def test_a_recipient_that_rests_is_looked_at_again_after_its_rest(
@@ -281,9 +288,11 @@ class Counted(SqlDeliveries):
         self.looks += 1
         return super().waiting(recipients)
 
-    def claim(self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS) -> Batch:
+    def claim(
+        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, lone: bool = True
+    ) -> Batch:
         self.claims += 1
-        return super().claim(recipient, room, worker, without)
+        return super().claim(recipient, room, worker, without, lone=lone)
 
 
 @ON_SQLITE
@@ -332,9 +341,9 @@ class Absent(SqlDeliveries):
             self.absent[what] -= 1
             raise ConnectionError(f"{what}: nobody there")
 
-    def enrol(self, recipients: Any) -> None:
+    def enrol(self, *args: Any) -> None:
         self._fail("enrol")
-        super().enrol(recipients)
+        super().enrol(*args)
 
     def waiting(self, recipients: Any) -> list[Waiting]:
         self._fail("waiting")
@@ -428,23 +437,6 @@ def test_what_could_not_be_noted_is_not_held_while_the_rest_of_its_batch_goes_on
     wait_until(lambda: "done" in shortly_absent.statuses("bells.whisper"), SECONDS / 4, "the first, again")
     assert shortly_absent.script.heard["whisper"].count(1) == 2
     assert not gate.is_set()
-
-
-def test_a_worker_survives_a_pool_without_a_free_connection(log_database: Database, start: Start) -> None:
-    database = Database(log_database.url.render_as_string(hide_password=False), pool_timeout=0.1)
-    bells = Bells(log_database)
-    crowded = Bells(database)
-    taken = [database.log.connect() for _ in range(15)]
-    worker = start(crowded)
-    send(bells, 1)
-    looked_until = time.monotonic() + 0.5
-    wait_until(lambda: time.monotonic() > looked_until, SECONDS, "some looks in vain")
-    assert not crowded.script.heard
-    for connection in taken:
-        connection.close()
-    wait_until(all_are(bells, "bells.ring", "done"), SECONDS, "the ring")
-    worker.stop()
-    database.close()
 
 
 @ON_POSTGRESQL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -26,6 +25,7 @@ from atomos.core.service import (
     parks,
 )
 from atomos.core.service.handling import current_handling
+from atomos.core.service.waking import Wake
 from atomos.testing import MovedClock
 from atomos.testing.probing import SilentMeter
 
@@ -172,11 +172,12 @@ class Bells:
         routes: Routes = ROUTES,
         lease: float = FAST.lease,
         deliveries: Callable[[SqlDeliveries], SqlDeliveries] = lambda real: real,
+        wake: Wake | None = None,
     ) -> None:
         self.database = database
         self.script = Script()
         self.clock = clock or MovedClock()
-        self.wake = threading.Event()
+        self.wake = wake or Wake()
         joined = join(bells=[routes])
         codec = Codec(joined.messages())
         self.log = SqlMessageLog(database, codec, self.wake)

@@ -412,7 +412,7 @@ class TestLimits:
     @pytest.mark.parametrize(
         "url",
         [
-            "sqlite://", "sqlite:///var/x.db", "sqlite:////srv/x.db", "sqlite:///:memory:",
+            "sqlite:///var/x.db", "sqlite:////srv/x.db", "sqlite:///x",
             "postgresql://db/shop", "postgresql+psycopg://u:p@db:5433/shop?sslmode=require", "postgresql://",
         ],
     )  # fmt: skip
@@ -425,6 +425,12 @@ class TestLimits:
             "var/x.db",
             "sqlite:",
             "sqlite://var/x.db",
+            "sqlite://",
+            "sqlite:///",
+            "sqlite:///:memory:",
+            "sqlite:///:memory:?cache=shared",
+            "sqlite:///?timeout=5",
+            "sqlite:///file:x?mode=memory&uri=true",
             "postgres://db",
             "mysql://db",
             "postgresql+asyncpg://db",
@@ -433,7 +439,10 @@ class TestLimits:
     )
     def test_another_database_is_refused(self, url: str) -> None:
         (mistake,) = refused({"ATOMOS_DATABASE__URL": url}).mistakes
-        assert mistake.expected == "must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+        assert mistake.expected == (
+            "must be sqlite:///FILE (not :memory:, which no other connection sees) "
+            "or postgresql://USER:PASSWORD@HOST/NAME"
+        )
 
     @pytest.mark.parametrize(
         ("url", "known"),

@@ -7,7 +7,7 @@ from typing import reveal_type
 from atomos.allocation.domain.commands import Allocate, CancelLine
 from atomos.allocation.domain.events import Allocated, LineAllocation, OrderLineReceived
 from atomos.allocation.domain.model import Batch, Product
-from atomos.allocation.service.handlers import allocate, reallocate
+from atomos.allocation.service.handlers import allocate, warn_buyers
 from atomos.allocation.service.ports import AllocationUnitOfWork, Products
 from atomos.allocation.service.queries import ProductOf
 from atomos.core.domain import Created
@@ -73,7 +73,7 @@ def an_aggregate_records_events(product: Product) -> None:
 
 def tables_map_messages_of_their_kind() -> None:
     Routes(commands={Allocate: allocate}, triggers={OrderLineReceived: [Allocate, named("again", Allocate)]})
-    Routes(reactions={Allocated: [parks(by("order_id", reallocate))]})
+    Routes(reactions={Allocated: [parks(by("order_id", warn_buyers))]})
     Routes(commands={OrderLineReceived: allocate})  # E: dict-item reportArgumentType
     Routes(queries={Allocate: allocate})  # E: dict-item reportArgumentType
     Routes(triggers={ProductOf: [Allocate]})  # E: dict-item reportArgumentType

@@ -97,17 +97,15 @@ def test_a_shrinking_batch_deallocates(uow: NewUow, store: MemoryStore) -> None:
     handlers.allocate(AllocateFactory(order_id="o1", quantity=6), uow())
     answer = handlers.change_batch_quantity(ChangeBatchQuantityFactory(reference="b1", quantity=5), uow())
     assert (answer.quantity, answer.available) == (5, 5)
-    assert store.events[-1] == Deallocated(order_id="o1", sku="CHAIR", quantity=6, batch="b1")
+    assert store.events[-2:] == [
+        Deallocated(order_id="o1", sku="CHAIR", quantity=6, batch="b1"),
+        WentOutOfStock(sku="CHAIR", quantity=6),
+    ]
 
 
 def test_an_unknown_batch_cannot_change(uow: NewUow) -> None:
     with pytest.raises(UnknownBatch):
         handlers.change_batch_quantity(ChangeBatchQuantityFactory(), uow())
-
-
-def test_a_deallocated_line_looks_for_another_batch() -> None:
-    event = Deallocated(order_id="o1", sku="CHAIR", quantity=6, batch="b1")
-    assert handlers.reallocate(event) == AllocateFactory(order_id="o1", quantity=6)
 
 
 def test_a_cancelled_line_is_released(uow: NewUow, store: MemoryStore) -> None:

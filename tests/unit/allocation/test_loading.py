@@ -104,8 +104,8 @@ def test_a_batch_becomes_a_request_and_an_empty_eta_is_the_warehouse(stock: Path
         ("o-1,CHAIR,6,7", "has 4 columns, and the header has 3"),
         ('o-1,"CHAIR\n",6', "holds a line break: is a quotation mark left open?"),
         ('o-1,"CHAIR,6\no-2,CHAIR,6', "has 2 columns, and the header has 3"),
-        ("a/b,CHAIR,6", "order_id is a part of a URL: it must not contain a slash, nor be one dot or two"),
-        ("..,CHAIR,6", "order_id is a part of a URL: it must not contain a slash, nor be one dot or two"),
+        ("a/b,CHAIR,6", "order_id must have no slash, and not be one dot or two: it is a part of a URL"),
+        ("..,CHAIR,6", "order_id must have no slash, and not be one dot or two: it is a part of a URL"),
     ],
 )
 def test_a_line_that_cannot_be_right_is_not_sent_and_says_why(line: str, reason: str, tmp_path: Path) -> None:

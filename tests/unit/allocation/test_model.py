@@ -8,8 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atomos.allocation.domain.errors import BatchDiffers, LineDiffers, NotAllocated, UnknownBatch
-from atomos.allocation.domain.events import Allocated, Deallocated, LineReleased, WentOutOfStock
+from atomos.allocation.domain.errors import (
+    BatchDiffers,
+    LineDiffers,
+    NotAllocated,
+    UnknownBatch,
+    UnknownSku,
+)
+from atomos.allocation.domain.events import (
+    Allocated,
+    Deallocated,
+    LineReleased,
+    OrderLineChanged,
+    WentOutOfStock,
+)
 from atomos.allocation.domain.model import Product
 from tests.factories import OrderLineFactory, ProductFactory
 
@@ -42,13 +54,14 @@ def test_between_equals_the_reference_decides() -> None:
 def test_allocating_reduces_what_is_available_and_is_recorded() -> None:
     product = ProductFactory(stock={"batch": (20, None)})
     product.allocate(OrderLineFactory(order_id="order", quantity=2))
-    assert product.batches[0].available == 18
+    assert product.available(product.batches[0]) == 18
     assert product.take_recorded() == (Allocated(order_id="order", sku="CHAIR", quantity=2, batch="batch"),)
 
 
 def test_all_that_a_batch_has_may_be_promised() -> None:
     product = ProductFactory(stock={"batch": (2, None)})
-    assert product.allocate(OrderLineFactory(quantity=2))[0].available == 0
+    batch, _ = product.allocate(OrderLineFactory(quantity=2))
+    assert product.available(batch) == 0
 
 
 def test_allocating_twice_is_the_same_as_once() -> None:
@@ -58,7 +71,7 @@ def test_allocating_twice_is_the_same_as_once() -> None:
     product.take_recorded()
     again, is_new_again = product.allocate(line)
     assert (first, is_new, again, is_new_again) == (first, True, first, False)
-    assert first.available == 18
+    assert product.available(first) == 18
     assert product.take_recorded() == ()
 
 
@@ -100,8 +113,8 @@ def test_a_batch_that_shrinks_loses_its_newest_lines_first() -> None:
     for order_id, quantity in (("first", 4), ("second", 3), ("third", 3)):
         product.allocate(OrderLineFactory(order_id=order_id, quantity=quantity))
     product.take_recorded()
-    batch = product.change_quantity("batch", 5)
-    assert [line.order_id for line in batch.lines] == ["first"]
+    product.change_quantity("batch", 5)
+    assert [line.order_id for line in product.lines if line.batch] == ["first"]
     assert [event.order_id for event in product.take_recorded() if isinstance(event, Deallocated)] == [
         "third",
         "second",
@@ -112,7 +125,7 @@ def test_a_batch_that_still_has_enough_keeps_its_lines() -> None:
     product = ProductFactory(stock={"batch": (10, None)})
     product.allocate(OrderLineFactory(quantity=4))
     product.take_recorded()
-    assert product.change_quantity("batch", 4).available == 0
+    assert product.available(product.change_quantity("batch", 4)) == 0
     assert product.take_recorded() == ()
 
 
@@ -126,7 +139,7 @@ def test_cancelling_gives_the_stock_back() -> None:
     product.allocate(OrderLineFactory(order_id="order", quantity=4))
     product.take_recorded()
     product.cancel("order")
-    assert product.batches[0].available == 10
+    assert product.available(product.batches[0]) == 10
     assert product.take_recorded() == (
         LineReleased(order_id="order", sku="CHAIR", quantity=4, batch="batch"),
     )
@@ -137,25 +150,188 @@ def test_a_line_that_has_no_stock_cannot_be_cancelled() -> None:
         ProductFactory(stock={"batch": (10, None)}).cancel("order")
 
 
+# Lines that wait
+
+
+def test_a_line_of_an_order_waits_where_a_single_one_does_not() -> None:
+    product = ProductFactory(stock={"batch": (1, None)})
+    product.allocate(OrderLineFactory(order_id="single"))
+    product.promise(OrderLineFactory(order_id="followed"))
+    assert [line.order_id for line in product.lines] == ["followed"]
+    assert product.lines[0].batch is None
+    assert product.take_recorded() == (WentOutOfStock(sku="CHAIR", quantity=2),) * 2
+
+
+def test_a_line_may_wait_for_the_first_batch_of_its_product() -> None:
+    product = ProductFactory()
+    product.promise(OrderLineFactory())
+    with pytest.raises(UnknownSku):
+        product.allocate(OrderLineFactory())
+    product.receive("batch", 2, None)
+    assert product.lines[0].batch == "batch"
+
+
+def test_an_order_hears_of_its_line_and_of_no_other() -> None:
+    product = ProductFactory(stock={"batch": (4, None)})
+    product.allocate(OrderLineFactory(order_id="single"))
+    product.promise(OrderLineFactory(order_id="followed"))
+    product.change_quantity("batch", 1)
+    product.cancel("single")
+    product.cancel("followed")
+    assert [event for event in product.take_recorded() if isinstance(event, OrderLineChanged)] == [
+        OrderLineChanged(order_id="followed", sku="CHAIR", batch="batch"),
+        OrderLineChanged(order_id="followed", sku="CHAIR", batch=None),
+        OrderLineChanged(order_id="followed", sku="CHAIR", batch=None, is_wanted=False),
+    ]
+
+
+def test_the_same_line_of_an_order_again_changes_nothing() -> None:
+    product = ProductFactory(stock={"batch": (10, None)})
+    line = OrderLineFactory()
+    product.promise(line)
+    product.take_recorded()
+    product.promise(line)
+    assert (len(product.lines), product.take_recorded()) == (1, ())
+
+
+def test_an_order_takes_over_the_line_that_was_allocated_before_it() -> None:
+    product = ProductFactory(stock={"batch": (10, None)})
+    product.allocate(OrderLineFactory(order_id="order"))
+    product.take_recorded()
+    product.promise(OrderLineFactory(order_id="order"))
+    assert product.take_recorded() == (OrderLineChanged(order_id="order", sku="CHAIR", batch="batch"),)
+
+
+def test_an_order_that_takes_over_a_line_says_how_much_it_is() -> None:
+    product = ProductFactory(stock={"batch": (10, None)})
+    product.allocate(OrderLineFactory(order_id="order", quantity=2))
+    product.take_recorded()
+    product.promise(OrderLineFactory(order_id="order", quantity=3))
+    line = {"order_id": "order", "sku": "CHAIR"}
+    assert product.take_recorded() == (
+        Deallocated(**line, quantity=2, batch="batch"),
+        OrderLineChanged(**line, batch=None),
+        Allocated(**line, quantity=3, batch="batch"),
+        OrderLineChanged(**line, batch="batch"),
+    )
+
+
+def test_an_order_that_takes_over_a_line_and_wants_too_much_waits() -> None:
+    product = ProductFactory(stock={"batch": (10, None)})
+    product.allocate(OrderLineFactory(order_id="order", quantity=8))
+    waiting(product, other=5)
+    product.take_recorded()
+    product.promise(OrderLineFactory(order_id="order", quantity=11))
+    assert [line.batch for line in product.lines] == [None, "batch"]
+    assert product.take_recorded()[-1] == WentOutOfStock(sku="CHAIR", quantity=11)
+
+
+def waiting(product: Product, **quantities: int) -> None:
+    for order_id, quantity in quantities.items():
+        product.promise(OrderLineFactory(order_id=order_id, quantity=quantity))
+
+
+def served(product: Product) -> list[str]:
+    return [event.order_id for event in product.take_recorded() if isinstance(event, Allocated)]
+
+
+def test_who_came_first_is_served_first() -> None:
+    product = ProductFactory()
+    waiting(product, z=2, a=2, m=2)
+    product.receive("batch", 4, None)
+    assert served(product) == ["z", "a"]
+    product.change_quantity("batch", 6)
+    assert served(product) == ["m"]
+
+
+def test_a_large_line_does_not_hold_up_a_small_one() -> None:
+    product = ProductFactory()
+    waiting(product, large=10, small=2)
+    product.receive("batch", 5, None)
+    assert served(product) == ["small"]
+
+
+def test_a_cancellation_serves_who_waits() -> None:
+    product = ProductFactory(stock={"batch": (2, None)})
+    waiting(product, first=2, second=2)
+    product.take_recorded()
+    product.cancel("first")
+    assert served(product) == ["second"]
+
+
+def test_whoever_waits_may_be_cancelled() -> None:
+    product = ProductFactory()
+    waiting(product, order=2)
+    product.take_recorded()
+    product.cancel("order")
+    assert product.lines == []
+    assert product.take_recorded()[0] == LineReleased(order_id="order", sku="CHAIR", quantity=2)
+
+
+def test_a_line_that_lost_its_batch_gets_another_at_once() -> None:
+    product = ProductFactory(stock={"a": (2, None), "b": (2, None)})
+    product.allocate(OrderLineFactory(order_id="order"))
+    product.change_quantity("a", 1)
+    assert served(product) == ["order", "order"]
+    assert product.lines[0].batch == "b"
+
+
+def test_a_line_that_lost_its_batch_is_before_those_who_came_after_it() -> None:
+    product = ProductFactory(stock={"batch": (2, None)})
+    product.allocate(OrderLineFactory(order_id="first"))
+    waiting(product, second=2)
+    product.change_quantity("batch", 1)
+    product.take_recorded()
+    product.receive("other", 2, None)
+    assert served(product) == ["first"]
+
+
+STEPS = ["allocate", "promise", "count", "cancel", "receive"]
+
+
 @given(
     stock=st.lists(st.tuples(st.integers(1, 20), st.none() | st.dates()), min_size=1, max_size=5),
     steps=st.lists(
-        st.tuples(st.sampled_from(["allocate", "shrink", "cancel"]), st.integers(0, 9), st.integers(1, 20)),
+        st.tuples(st.sampled_from(STEPS), st.integers(0, 9), st.integers(1, 20)),
         max_size=40,
     ),
 )
-def test_whatever_happens_no_batch_promises_more_than_it_has(
+def test_whatever_happens_nothing_is_promised_twice_and_nobody_waits_for_what_is_there(
     stock: list[tuple[int, date | None]], steps: list[tuple[str, int, int]]
 ) -> None:
     product: Product = ProductFactory(stock={f"b{n}": each for n, each in enumerate(stock)})
+    came: list[str] = []
     for action, which, quantity in steps:
-        before = {line.order_id for batch in product.batches for line in batch.lines}
-        if action == "allocate" and f"o{which}" not in before:
-            product.allocate(OrderLineFactory(order_id=f"o{which}", quantity=quantity))
-        elif action == "shrink":
+        order_id = f"o{which}"
+        line = OrderLineFactory(order_id=order_id, quantity=quantity)
+        before = {line.order_id: line.batch for line in product.lines}
+        if action == "allocate" and order_id not in before:
+            product.allocate(line)
+        elif action == "promise":
+            product.promise(line)
+        elif action == "count":
             product.change_quantity(f"b{which % len(stock)}", quantity)
-        elif action == "cancel" and f"o{which}" in before:
-            product.cancel(f"o{which}")
-        assert all(batch.available >= 0 for batch in product.batches)
-        orders = [line.order_id for batch in product.batches for line in batch.lines]
-        assert len(orders) == len(set(orders))
+        elif action == "cancel" and order_id in before:
+            product.cancel(order_id)
+        elif action == "receive" and all(batch.reference != f"n{which}" for batch in product.batches):
+            product.receive(f"n{which}", quantity, None)
+        came = [*(o for o in came if product.has_line_of(o)), *(n.order_id for n in product.lines)]
+        came = list(dict.fromkeys(came))
+        is_right(product, came)
+        fits_first_come_first_served(product, before)
+
+
+def is_right(product: Product, came: list[str]) -> None:
+    """Nothing is promised twice, nobody waits for what is there, and the order of arrival is kept."""
+    assert all(product.available(batch) >= 0 for batch in product.batches)
+    assert [line.order_id for line in product.lines] == came
+    most = max((product.available(batch) for batch in product.batches), default=0)
+    assert all(line.quantity > most for line in product.lines if line.batch is None)
+
+
+def fits_first_come_first_served(product: Product, before: dict[str, str | None]) -> None:
+    """Of two that waited for as much, the one who came later was not served alone."""
+    waited = [line for line in product.lines if before.get(line.order_id, "") is None]
+    for place, line in enumerate(waited):
+        later = [each for each in waited[place + 1 :] if each.quantity >= line.quantity]
+        assert line.batch is not None or all(each.batch is None for each in later)

@@ -138,10 +138,16 @@ class MemoryLog(MessageLog):
                 return Recalled(record.answer)
         return None
 
+    def knows(self, message_id: str) -> bool:
+        return any(record.envelope.id == message_id for record in self.records)
+
     def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:
         if {r.envelope.id for r in records} & {r.envelope.id for r in self.records}:
             raise Repeated
         self.records += records
+
+    def take_back(self, timer: str, why: str) -> bool:
+        return False
 
     def explain(self, error: Exception, place: str) -> None:
         """There is no database whose errors could mean something."""
@@ -161,6 +167,9 @@ class MemoryUnitOfWork(UnitOfWork):
         return False
 
     def _flush(self) -> None: ...
+    def _take_back(self, name: str, key: str) -> bool:
+        return False
+
     def _write(self, records: Sequence[Record], completes: Fence | None) -> None:
         self.log.append(records)
 

@@ -113,3 +113,27 @@ def test_checks_are_run_each_time() -> None:
     said: list[str | None] = ["not yet", None]
     http = Library(checks={"warm": lambda: said.pop(0)}).http
     assert [http.get("/health/ready").status_code for _ in range(2)] == [503, 200]
+
+
+def test_a_warning_is_told_and_decides_nothing() -> None:
+    http = Library(checks={"database": healthy}, warnings={"age": tired, "worker": healthy}).http
+    response = http.get("/health/ready")
+    assert (response.status_code, response.content_type) == (200, "application/json")
+    assert response.json == {
+        "status": "ok",
+        "warnings": {"age": "the oldest message is waiting for 90 s"},
+    }
+
+
+def test_a_warning_that_raises_is_told_by_name_and_keeps_its_secrets() -> None:
+    response = Library(warnings={"age": broken}).http.get("/health/ready")
+    assert response.status_code == 200
+    assert "ConnectionError" in response.json["warnings"]["age"]
+    assert "secret" not in response.text
+
+
+def test_who_is_not_ready_is_not_asked_for_warnings() -> None:
+    asked: list[str] = []
+    http = Library(checks={"age": tired}, warnings={"worker": lambda: asked.append("worker")}).http
+    assert http.get("/health/ready").status_code == 503
+    assert asked == []

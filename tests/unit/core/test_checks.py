@@ -6,6 +6,7 @@ import functools
 import inspect
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pytest
@@ -21,6 +22,7 @@ from atomos.core.service import (
     UnitOfWork,
     WiringError,
     by,
+    every,
     join,
     named,
     parks,
@@ -93,6 +95,38 @@ def tell(event: Reserved, notifications: Notifications) -> Told | None: ...
 
 
 def stock_of(query: StockOf, session: Session) -> int: ...
+
+
+class Renewed(Event, name="shop.renewed", version=3):
+    pass
+
+
+def told_daily(tick: datetime) -> Told: ...
+
+
+def told_silently(tick: datetime): ...  # type: ignore[no-untyped-def]
+
+
+def reserved_daily(tick: datetime) -> Reserve: ...
+
+
+def told_on_request(tick: datetime, session: Session) -> Told: ...
+
+
+async def told_later(tick: datetime) -> Told: ...
+
+
+def upcast(stored: dict[str, Any]) -> dict[str, Any]: ...
+
+
+def ticking(schedule: Any) -> dict[str, Any]:
+    """Change the wiring by a schedule."""
+    return {"schedules": {"daily": schedule}}
+
+
+def hearing_renewed(upcasts: dict[Any, Any]) -> dict[str, Any]:
+    """Change the wiring by a message of a third version, and upcasters."""
+    return {"ignored": {**WHOLE["ignored"], Renewed: "it is only kept"}, "upcasts": upcasts}
 
 
 WHOLE: dict[str, Any] = {
@@ -640,6 +674,69 @@ MISTAKES = {
         projects_an_event,
         ("returns Told; a projection returns None",),
     ),
+    "a schedule's cron text is wrong": Mistake(
+        ticking(every("0 25 * * *", told_daily)),
+        "ATM062",
+        told_daily,
+        ("schedule 'daily'", "'0 25 * * *': bad hour"),
+    ),
+    "a schedule's zone is unknown": Mistake(
+        ticking(every("0 2 * * *", Told(sku="x"), zone="Europe/Berlun")),
+        "ATM062",
+        Told,
+        ("schedule 'daily'", "'Europe/Berlun'"),
+    ),
+    "a schedule has a blank in its name": Mistake(
+        {"schedules": {"every day": every("0 2 * * *", told_daily)}}, "ATM062", told_daily, ("'every day'",)
+    ),
+    "a schedule does not say what it emits": Mistake(
+        ticking(every("0 2 * * *", told_silently)), "ATM063", told_silently, ("returns nothing that it says",)
+    ),
+    "a schedule emits a command": Mistake(
+        ticking(every("0 2 * * *", reserved_daily)),
+        "ATM063",
+        reserved_daily,
+        ("its function returns Reserve",),
+    ),
+    "a schedule asks for more than the tick": Mistake(
+        ticking(every("0 2 * * *", told_on_request)), "ATM063", told_on_request, ("asks for session",)
+    ),
+    "a schedule emits what only a command records": Mistake(
+        ticking(every("0 2 * * *", Reserved(order_id="1", sku="x", quantity=1))),
+        "ATM063",
+        Reserved,
+        ("emits Reserved, which keeps a read model",),
+    ),
+    "a schedule's function is asynchronous": Mistake(
+        ticking(every("0 2 * * *", told_later)), "ATM006", told_later, ("async def",)
+    ),
+    "nobody hears what a schedule emits": Mistake(
+        ticking(every("0 2 * * *", Unheard())), "ATM003", Unheard, ("schedule 'daily' emits it",)
+    ),
+    "an upcaster is of no message": Mistake(
+        {"upcasts": {("shop.reservd", 1): upcast}},
+        "ATM064",
+        upcast,
+        ("'shop.reservd'", "did you mean shop.reserved?"),
+    ),
+    "an upcaster is of today's version": Mistake(
+        {"upcasts": {("shop.reserved", 1): upcast}},
+        "ATM064",
+        upcast,
+        ("version 1 of shop.reserved, whose version is 1",),
+    ),
+    "an upcaster is of no version": Mistake(
+        hearing_renewed({("shop.renewed", 0): upcast, ("shop.renewed", 2): upcast}),
+        "ATM064",
+        upcast,
+        ("version 0",),
+    ),
+    "an upcaster between two is missing": Mistake(
+        hearing_renewed({("shop.renewed", 1): upcast}),
+        "ATM064",
+        Renewed,
+        ("version 1 of shop.renewed is upcast, and version 2 is not",),
+    ),
     "order is kept by no field": Mistake(
         {"reactions": {Reserved: [by("oder_id", tell)]}},
         "ATM061",
@@ -748,6 +845,44 @@ def test_a_projection_of_another_contexts_event_is_a_mistake_and_a_reaction_is_n
     (finding,) = joined(other=Routes(projections={Reserved: [show]}))
     assert (finding.code, finding.place) == ("ATM028", written_at(show))
     assert "is a projection of other, and only commands of shop record Reserved" in finding.detail
+
+
+@pytest.mark.parametrize(
+    "upcasts",
+    [
+        {},
+        {("shop.renewed", 2): upcast},
+        {("shop.renewed", 1): upcast, ("shop.renewed", 2): upcast},
+    ],
+)
+def test_upcasters_may_begin_at_any_version_and_lead_to_todays(upcasts: Any) -> None:
+    assert found(**hearing_renewed(upcasts)) == []
+
+
+@pytest.mark.parametrize("entry", [{"daily": "0 2 * * *"}, {"daily": partial}])
+def test_a_schedule_that_every_did_not_make_is_a_mistake(entry: Any) -> None:
+    [finding] = found(schedules=entry)
+    assert (finding.code, finding.place) == ("ATM062", "'daily'")
+
+
+@pytest.mark.parametrize("emitted", [partial, 5, Told])
+def test_a_schedule_of_neither_an_event_nor_a_function_is_a_mistake(emitted: Any) -> None:
+    [finding] = found(schedules={"daily": every("0 2 * * *", emitted)})
+    assert finding.code == "ATM063"
+
+
+@pytest.mark.parametrize(
+    "entry", [{"shop.reserved": upcast}, {("shop.renewed", 1): 5}, {("a", 1, 2): upcast}]
+)
+def test_an_entry_of_upcasts_that_cannot_be_read_is_a_mistake(entry: Any) -> None:
+    [finding] = found(upcasts=entry)
+    assert (finding.code, finding.place) == ("ATM064", repr(next(iter(entry))))
+
+
+def test_a_schedule_of_two_contexts_is_a_mistake() -> None:
+    ticks = Routes(schedules={"daily": every("0 2 * * *", told_daily)})
+    findings = check(join(shop=[Routes(**WHOLE), ticks], bar=[ticks]), {"shop": OFFERS, "bar": OFFERS})
+    assert [(each.code, each.place) for each in findings] == [("ATM025", "'daily'")]
 
 
 def test_contexts_may_have_functions_of_one_name() -> None:

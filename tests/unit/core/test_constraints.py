@@ -60,6 +60,7 @@ def test_a_pattern_is_judged_by_the_whole_text(text: str) -> None:
         (Annotated[int, AtLeast(1)], 0, "must be at least 1, is 0"),
         (Annotated[int, AtMost(1)], 2, "must be at most 1, is 2"),
         (Annotated[str, Pattern("[a-z]+")], "A", "must match [a-z]+"),
+        (Annotated[str, Pattern("[a-z]+", "must be in small letters")], "A", "must be in small letters"),
         (Annotated[int, AtLeast(1), AtMost(5)], 6, "must be at most 5, is 6"),
         (Annotated[Annotated[int, AtLeast(1)], AtMost(5)], 0, "must be at least 1, is 0"),
         (Annotated[str, Length(1)] | None, "", "must not be empty"),

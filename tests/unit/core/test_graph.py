@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from datetime import datetime
 
 from atomos.core.domain import Command, Event, Query
-from atomos.core.service import Routes, join, named
+from atomos.core.service import Routes, every, join, named
 from atomos.core.service.graph import Edge, Entrypoint, Graph, as_json, as_mermaid, as_text, graph_of
 
 
@@ -138,6 +139,18 @@ def test_what_no_entrypoint_leads_to_is_in_the_text_too() -> None:
     lines = as_text(flow(entrypoints=())).splitlines()
     assert "event OrderPlaced [orders:write]" in lines
     assert "query OrdersOf -> orders_of" in lines
+
+
+def nightly(tick: datetime) -> OrderPlaced:
+    return OrderPlaced()
+
+
+def test_a_schedule_emits_its_event_and_is_a_tree_of_its_own() -> None:
+    graph = flow(ROUTES, Routes(schedules={"nightly": every("0 2 * * *", nightly)}))
+    assert Edge("schedule:nightly", "emits", "event:shop.order-placed") in graph.edges
+    assert graph.nodes["schedule:nightly"].place == "tests/unit/core/test_graph.py nightly"
+    assert "schedule nightly\n  emits OrderPlaced [orders:write] ..." in as_text(graph)
+    assert '(["nightly"])' in as_mermaid(graph)
 
 
 def test_what_was_written_out_before_is_only_named() -> None:

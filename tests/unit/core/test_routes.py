@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from atomos.core.domain import Command, Event, Message, Query
-from atomos.core.service import Routes, by, join, named, parks
+from atomos.core.service import Routes, by, every, join, named, parks
 from atomos.core.service.plans import Flow
 from atomos.core.service.routes import Double
 from atomos.testing.probing import SilentMeter
@@ -98,6 +98,14 @@ def test_recipients_are_triggers_reactions_and_commands() -> None:
     }
 
 
+def test_a_schedule_is_a_recipient_and_its_row_maps_from_what_it_emits() -> None:
+    joined = join(shop=[Routes(schedules={"daily": every("0 2 * * *", Placed(order_id="1"))})])
+
+    [row] = joined.recipients().values()
+    assert (row.kind, row.name, row.message) == ("schedule", "schedule:daily", Placed)
+    assert joined.ticking() == (row,)
+
+
 def test_what_a_route_says_of_a_recipient_is_in_its_row() -> None:
     (row,) = join(shop=[WRITES]).of("reaction", Packed)
 
@@ -157,5 +165,7 @@ def test_one_command_made_from_two_events_takes_the_fields_of_each() -> None:
     from_placed = flow.trigger("trigger:shop.placed:shop.pack")
     from_imported = flow.trigger("trigger:shop.imported:shop.pack")
 
-    assert from_placed.decide(Placed(order_id="o-1", remark="soon")) == (Pack(order_id="o-1", remark="soon"),)
-    assert from_imported.decide(Imported(order_id="o-1")) == (Pack(order_id="o-1"),)
+    assert from_placed.handler.call(Placed(order_id="o-1", remark="soon")) == (
+        Pack(order_id="o-1", remark="soon"),
+    )
+    assert from_imported.handler.call(Imported(order_id="o-1")) == (Pack(order_id="o-1"),)

@@ -12,8 +12,8 @@ import pytest
 
 from atomos.core.service.delivery import Batch, Claimed, Fence
 from atomos.core.service.envelope import Envelope
-from atomos.core.service.in_hand import Held, Run
-from atomos.core.service.threads import Crew, Heartbeat
+from atomos.core.service.in_hand import Held, Run, Tray
+from atomos.core.service.threads import Chore, Crew, Rounds
 from atomos.testing.processes import wait_until
 
 SECONDS = 10.0
@@ -28,8 +28,9 @@ class Record:
         self.begun: list[str] = []
         self.gates: dict[str, threading.Event] = {}
 
-    def __call__(self, held: Held, run: Run) -> None:
-        name = held.batch.recipient
+    def __call__(self, tray: Tray) -> None:
+        name = tray.held.batch.recipient
+        tray.next()
         self.begun.append(name)
         if name == "broken":
             raise SystemExit
@@ -58,10 +59,10 @@ def crew(record: Record) -> Iterator[Make]:
         each.dismiss()
 
 
-def task(recipient: str) -> tuple[Held, Run]:
+def task(recipient: str) -> tuple[Held, list[Run]]:
     envelope = Envelope("id", "id", None, datetime.now(UTC), None, "test", None)
     run = (Claimed(Fence(1, recipient, 1), None, 0, envelope, None),)
-    return Held(Batch(1, recipient, run), until=float("inf")), run
+    return Held(Batch(1, recipient, run), until=float("inf")), [run]
 
 
 def test_recipients_take_turns(crew: Make, record: Record) -> None:
@@ -155,7 +156,7 @@ def test_its_threads_do_not_keep_the_process_from_ending(crew: Make) -> None:
 
 def test_a_heart_beats_until_its_block_is_left() -> None:
     beats: list[Any] = []
-    with Heartbeat(lambda: beats.append(1), 0.01) as heart:
+    with Rounds("heart", [Chore("beat", 0.01, lambda: beats.append(1))]) as heart:
         wait_until(lambda: len(beats) > 2, SECONDS, "three beats")
     wait_until(lambda: not heart._thread.is_alive(), SECONDS, "its thread to end")
     seen = len(beats)

@@ -13,9 +13,11 @@ from atomos.core.domain import RuleBroken
 from atomos.core.service import Backoff, LeaseLost, MessageBus
 from atomos.core.service.delivery import Batch, Claimed, Deliveries, Failure, Fence, Rows
 from atomos.core.service.envelope import Envelope
-from atomos.core.service.handover import Handover
-from atomos.core.service.in_hand import Held
+from atomos.core.service.handover import Handover, Usual
+from atomos.core.service.in_hand import Held, Run, Tray
 from atomos.core.service.pace import Unread
+from atomos.core.service.probing import NO_DOUBT, Doubts
+from atomos.core.service.retry import Policy
 
 
 class Bus:
@@ -24,7 +26,8 @@ class Bus:
     def __init__(self) -> None:
         self.deeds: dict[int, Callable[[], bool]] = {}
         self.parks = False
-        self.flow = SimpleNamespace(recipient=lambda _: SimpleNamespace(parks=self.parks))
+        self.policy = Policy()
+        self.flow = SimpleNamespace(recipient=lambda _: self)
 
     def deliver(self, claimed: Claimed) -> bool:
         return self.deeds.get(claimed.fence.seq, lambda: False)()
@@ -66,15 +69,18 @@ def notes() -> Notes:
 
 @pytest.fixture
 def handover(bus: Bus, notes: Notes) -> Handover:
-    return Handover(
-        cast(MessageBus, bus), cast(Deliveries, notes), Backoff(attempts=3), Unread(), patience=0.0
-    )
+    usual, doubts = Usual(Backoff(attempts=3), quickly=3), Doubts(NO_DOUBT, cast(Deliveries, notes))
+    return Handover(cast(MessageBus, bus), cast(Deliveries, notes), usual, Unread(), doubts, patience=0.0)
 
 
 def held(*keys: str | None) -> Held:
     envelope = Envelope("id", "id", None, datetime.now(UTC), None, "test", None)
     rows = tuple(Claimed(Fence(1, "mail", seq), key, 0, envelope, None) for seq, key in enumerate(keys, 1))
     return Held(Batch(1, "mail", rows), until=float("inf"))
+
+
+def tray(batch: Held, *runs: Run) -> Tray:
+    return Tray(batch, runs or batch.runs(), 0.0)
 
 
 def refuse() -> bool:
@@ -86,7 +92,7 @@ def lose() -> bool:
 
 
 def carry_out(handover: Handover, batch: Held) -> int:
-    ended = sum(handover.carry_out(batch, run) for run in batch.runs())
+    ended = handover.carry_out(tray(batch))
     handover.write_down(batch)
     return ended
 
@@ -122,7 +128,7 @@ def test_what_was_done_before_a_failure_stays_in_the_lease_until_the_one_who_wri
     red, blue = batch.runs()
     batch.end(done=blue)
     assert batch.take_turn(), "another thread is writing"
-    handover.carry_out(batch, red)
+    handover.carry_out(tray(batch, red))
     assert notes.said == [("dead", 2, (1, 4))]
     batch.end_turn()
     handover.write_down(batch)
@@ -147,7 +153,7 @@ def test_a_refusal_says_that_the_lease_was_lost(
     notes.answers = [0]
     batch = held("red", "blue")
     red, _ = batch.runs()
-    handover.carry_out(batch, red)
+    handover.carry_out(tray(batch, red))
     handover.write_down(batch)
     assert not batch.may_begin
 

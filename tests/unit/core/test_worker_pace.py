@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from atomos.core.service import pace
-from atomos.core.service.delivery import Claimed, Fence
+from atomos.core.service.delivery import NO_ROWS, Claimed, Fence, Rows
 from atomos.core.service.envelope import Envelope
 from atomos.core.service.pace import MOST_A_CLAIM, Pace, Unread
 
@@ -89,15 +89,27 @@ def test_what_cannot_be_read_is_left_with_its_key_for_half_a_minute(clock: Clock
     unread = Unread()
     unread.add(claimed(seq=7, key="red"))
     unread.add(claimed(seq=9, key=None))
-    assert unread.of("mail") == ((7, 9), ("red",))
-    assert unread.of("stock") == ((), ())
+    assert unread.of("mail") == Rows((7, 9), ("red",))
+    assert unread.of("stock") == NO_ROWS
     clock.now += 31
-    assert unread.of("mail") == ((), ())
+    assert unread.of("mail") == NO_ROWS
 
 
-def test_too_much_that_cannot_be_read_leaves_the_recipient_alone_for_a_while(clock: Clock) -> None:
+def test_many_that_cannot_be_read_are_passed_by_together_with_their_keys(clock: Clock) -> None:
     unread = Unread()
-    for seq in range(1000):
+    for seq in range(1, 1002):
+        unread.add(claimed(seq=seq, key="red" if seq == 5 else None))
+    assert unread.of("mail") == Rows((), ("red",), 1001)
+    clock.now += 31
+    assert unread.of("mail") == NO_ROWS
+
+
+def test_far_too_many_that_cannot_be_read_leave_the_recipient_alone_for_a_while(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomos.core.service.pace._MOST_UNREAD", 1500)
+    unread = Unread()
+    for seq in range(1500):
         assert not unread.is_full("mail")
         unread.add(claimed(seq=seq, key=None))
     assert unread.is_full("mail")

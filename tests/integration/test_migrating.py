@@ -1,0 +1,71 @@
+"""Two processes that migrate at once: one does it, the other waits, and both are content."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from atomos.core.adapters import CORE, Database, pending
+from atomos.core.service.envelope import new_id
+from atomos.testing.databases import POSTGRES_URL, need_service
+from tests.conftest import DATABASES
+
+SECONDS = 120
+PROCESSES = 4
+UPGRADE = """
+import sys
+from atomos.core.adapters import CORE, Database, upgrade
+database = Database(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+print(*upgrade(database, [CORE]), sep=",", flush=True)
+database.close()
+"""
+
+
+@pytest.fixture(params=DATABASES)
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with nothing in it."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server = os.environ.get("ATOMOS_TEST_POSTGRES_URL", POSTGRES_URL)
+    name = f"atomos_test_{new_id()[-12:]}"
+    try:
+        connection = psycopg.connect(server, autocommit=True, connect_timeout=5)
+    except psycopg.OperationalError as error:
+        need_service("PostgreSQL", error)
+        raise
+    with connection:
+        connection.execute(f"create database {name}".encode())
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+        connection.execute(f"drop database {name} with (force)".encode())
+
+
+def test_processes_that_migrate_at_once_do_it_once(empty_url: str) -> None:
+    command = [sys.executable, "-c", UPGRADE, empty_url]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, **pipes) for _ in range(PROCESSES)]  # type: ignore[call-overload]
+    try:
+        for process in processes:
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = [process.communicate(timeout=SECONDS)[0].strip() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0] * PROCESSES
+    database = Database(empty_url)
+    assert pending(database, [CORE]) == []
+    database.close()
+    versions = sorted(path.name[:4] for path in CORE.folder.glob("[0-9]*.py"))
+    assert sorted(said) == [""] * (PROCESSES - 1) + [",".join(f"atomos {each}" for each in versions)]
