@@ -40,6 +40,9 @@ class Unstored(UnitOfWork):
         return False
 
     def _flush(self) -> None: ...
+    def _take_back(self, name: str, key: str) -> bool:
+        return False
+
     def _write(self, records: Sequence[Record], completes: Fence | None) -> None: ...
     def _commit(self) -> None: ...
     def _end(self) -> None: ...
@@ -51,7 +54,13 @@ class Forgetful(MessageLog):
     def recall(self, message_id: str, message: Any) -> Recalled | None:
         return None
 
+    def knows(self, message_id: str) -> bool:
+        return False
+
     def append(self, records: Sequence[Record], completes: Fence | None = None) -> None: ...
+    def take_back(self, timer: str, why: str) -> bool:
+        return False
+
     def explain(self, error: Exception, place: str) -> None: ...
 
 

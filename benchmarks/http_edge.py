@@ -18,6 +18,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated, Any
 
+from commands import Forgetful
 from flask import Flask, jsonify, request
 from marshmallow import Schema, ValidationError, fields, validate
 
@@ -25,7 +26,6 @@ from atomos.core.api import Entrypoints, ask, emit, install
 from atomos.core.domain import AtLeast, AtMost, Event, Length, Query, ValueObject
 from atomos.core.domain.messages import Command
 from atomos.core.service.bus import MessageBus
-from atomos.core.service.delivery import MessageLog, Recalled
 from atomos.core.service.injection import Offer
 from atomos.core.service.ports import Clock, HandlingMeter, Meter
 from atomos.core.service.routes import Routes, join
@@ -76,15 +76,6 @@ class Unmetered(Meter, HandlingMeter):
     def handled(self, outcome: str, seconds: float) -> None: ...
 
 
-class Forgetful(MessageLog):
-    def recall(self, message_id: str, message: Any) -> Recalled | None:
-        return None
-
-    def append(self, records: Any, completes: Any = None) -> None: ...
-
-    def explain(self, error: Exception, place: str) -> None: ...
-
-
 class Unwritten(UnitOfWork):
     def _begin(self, handling: Any) -> None: ...
     def _changed(self) -> bool:
@@ -94,6 +85,9 @@ class Unwritten(UnitOfWork):
         return False
 
     def _flush(self) -> None: ...
+    def _take_back(self, name: str, key: str) -> bool:
+        return False
+
     def _write(self, records: Any, completes: Any) -> None: ...
     def _commit(self) -> None: ...
     def _end(self) -> None: ...

@@ -86,11 +86,16 @@ def spread(values: list[float]) -> str:
     return f"{low:.3g} to {high:.3g}"
 
 
-def finish(title: str, lines: list[str], bars: list[Bar]) -> None:
-    """Print a table and its bars; with `--json FILE`, write them there too, for `run.py`."""
-    parser = argparse.ArgumentParser(description=title)
-    parser.add_argument("--json", type=Path)
-    file = parser.parse_args().json
+def parser(title: str) -> argparse.ArgumentParser:
+    """Make the parser of a benchmark's options; each has `--json FILE`."""
+    made = argparse.ArgumentParser(description=title, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.add_argument("--json", type=Path, help="write the result there too, for `run.py`")
+    return made
+
+
+def finish(title: str, lines: list[str], bars: list[Bar], file: Path | None = None) -> None:
+    """Print a table and its bars; write them to a file too, which is the one of `--json` if none is given."""
+    file = file or parser(title).parse_known_args()[0].json
     said = [*lines, *map(str, bars)]
     print("\n".join([title, "", *said]), flush=True)
     if file is not None:

@@ -26,7 +26,7 @@ REQUIREMENTS = (ROOT / "requirements.lock", HERE / "requirements.txt", ROOT / "p
 PLAIN = ("http_edge",)
 """Those that print their own table, and promise nothing."""
 
-NAMES = ("in_process", *PLAIN, "http_cost", "http_rate")
+NAMES = ("in_process", *PLAIN, "http_cost", "http_rate", "commit_path", "latency", "backlog", "growth")
 
 
 def main() -> None:
