@@ -8,7 +8,7 @@ DEV    := $(VENV)/.installed-dev
 XDIST  ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all check format lint types contracts bench lock clean
+.PHONY: help run dev test test-all check format lint types contracts faults bench lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,16 +19,17 @@ run: $(RUN) ## set everything up and serve on http://127.0.0.1:8000 (SQLite, one
 dev: $(DEV) ## serve with reloader and debugger (`make dev SQL=1` prints every statement)
 	@$(BIN)/atomos run --dev $(if $(SQL),--sql)
 
-test: $(DEV) ## every test that needs no service
+test: $(DEV) ## every test that needs no service, but the faults
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(XDIST) -m "not services" --ignore tests/e2e
+	$(BIN)/coverage run -m pytest $(XDIST) -m "not services" --ignore tests/e2e --ignore tests/faults
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 	$(BIN)/pytest $(XDIST) --dist load -m "not services" tests/e2e
 
-test-all: $(DEV) ## what needs services: PostgreSQL on 127.0.0.1:5432 (ATOMOS_TEST_POSTGRES_URL)
-	$(BIN)/pytest $(XDIST) -m services --ignore tests/e2e
+test-all: $(DEV) ## what needs services (PostgreSQL: ATOMOS_TEST_POSTGRES_URL), and the faults
+	$(BIN)/pytest $(XDIST) -m services --ignore tests/e2e --ignore tests/faults
 	$(BIN)/pytest $(XDIST) --dist load -m services tests/e2e
+	$(BIN)/pytest $(XDIST) --dist load tests/faults
 
 check: format lint types contracts test test-all ## all that CI runs
 
@@ -44,6 +45,11 @@ types: $(DEV) ## mypy strict, pyright
 
 contracts: $(DEV) ## who may import whom (setup.cfg)
 	$(BIN)/lint-imports --config setup.cfg
+
+faults: $(DEV) ## the long form of the faults, then a thousand kills by a seed (SEED=7) on each database
+	ATOMOS_TEST_FAULTS=long $(BIN)/pytest $(XDIST) --dist load tests/faults tests/integration/test_flow_faults.py
+	$(BIN)/atomos faults --kills 1000 $(if $(SEED),--seed $(SEED))
+	$(BIN)/atomos faults --kills 1000 $(if $(SEED),--seed $(SEED)) --database $${ATOMOS_TEST_POSTGRES_URL:-postgresql://postgres@127.0.0.1:5432/postgres}
 
 bench: $(DEV) ## measure against peers, side by side (installs them into .venv-bench)
 	$(PYTHON) benchmarks/run.py
