@@ -45,6 +45,22 @@ def test_a_worker_killed_at_a_failpoint_loses_nothing_and_doubles_nothing(
     is_sound(scenario, NUMBERS)
 
 
+def test_a_worker_killed_between_two_commands_of_one_trigger_has_done_the_first_and_another_does_the_second(
+    make_scenario: MakeScenario, is_sound: Sound
+) -> None:
+    scenario = make_scenario(ATOMOS_DELIVERY__THREADS="1")
+    drive_all(scenario, [1])
+    scenario.arm("commit.after")
+    worker = scenario.start_worker(ready=False)
+    scenario.wait_until_struck("commit.after", SECONDS)
+    assert worker.wait(SECONDS) == -signal.SIGKILL
+    copies = "select kind from ledger_entry where kind like 'copy-%' order by id"
+    assert scenario.look(copies) == [("copy-1",)]
+    scenario.settle()
+    assert scenario.look(copies) == [("copy-1",), ("copy-2",)]
+    is_sound(scenario, [1])
+
+
 def test_all_workers_killed_at_once_lose_nothing_and_double_nothing(
     scenario: Scenario, is_sound: Sound
 ) -> None:
