@@ -43,7 +43,9 @@ def test_every_fault_names_a_test_its_invariants_and_its_database_or_says_not_ye
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table if line.count("|") == 5]
     faults = [row for row in rows[2:] if "not yet" not in row[1]]
     assert len(faults) > 40
-    assert [row for row in faults if "test_" not in row[1] and "the first of these tests (" not in row[1]] == []
+    assert [
+        row for row in faults if "test_" not in row[1] and "the first of these tests (" not in row[1]
+    ] == []
     assert [row for row in faults if not (row[2] and row[3])] == []
 
 

@@ -195,6 +195,8 @@ def test_recipients_are_paused_resumed_and_forgotten(command: Command, log: Log)
     log.put("ready")
     log.run("insert into atomos_recipient (name) values (?), ('shop.retired')", REACTION)
     assert command("recipients", "pause", REACTION, "--why", "stock import", "--by", "ana").stdout
+    again = command("recipients", "pause", REACTION, "--why", "x", "--by", "bob", code=1).stderr
+    assert "by ana: stock import. Resume it first." in again, "who paused it first is not forgotten"
     listed = command("recipients", "list").stdout
     assert "paused by ana since 20" in listed
     assert "not in this build" in listed
@@ -202,7 +204,10 @@ def test_recipients_are_paused_resumed_and_forgotten(command: Command, log: Log)
     assert (own["registered"]["paused_why"], own["counts"]) == ("stock import", {"ready": 1})
     assert command("recipients", "resume", REACTION).stdout == f"{REACTION} goes on.\n"
     assert "ATM055" in command("recipients", "forget", REACTION, code=1).stderr
-    command("recipients", "forget", "shop.retired")
+    assert data(command, "recipients", "forget", "shop.retired") == {
+        "recipient": "shop.retired",
+        "forgotten": True,
+    }
     assert "ATM055" in command("recipients", "pause", "shop.retired", "--why", "x", code=1).stderr
 
 

@@ -42,33 +42,36 @@ def list_(app: str | None, *, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--why", type=Reason(), required=True, help="The reason; `atomos why` repeats it.")
 @by
+@as_json
 @click.pass_obj
-def pause(app: str | None, name: str, *, why: str, by: str) -> None:
+def pause(app: str | None, name: str, *, why: str, by: str, as_json: bool) -> None:
     """Let no more deliveries of NAME begin, in the whole installation.
 
     What a worker holds already goes on to its end. What waits keeps its order.
     """
     with opened(app) as atomos:
         atomos.container.core.control().pause(name, by, why)
-    click.echo(f"{name} is paused.")
+    _say({"recipient": name, "paused_by": by, "paused_why": why}, f"{name} is paused.", as_json=as_json)
 
 
 @recipients.command(epilog=examples("atomos recipients resume allocation.warn_buyers"))
 @click.argument("name")
 @by
+@as_json
 @click.pass_obj
-def resume(app: str | None, name: str, *, by: str) -> None:
+def resume(app: str | None, name: str, *, by: str, as_json: bool) -> None:
     """Take the pause of NAME back."""
     with opened(app) as atomos:
         atomos.container.core.control().resume(name, by)
-    click.echo(f"{name} goes on.")
+    _say({"recipient": name, "paused_by": None, "paused_why": None}, f"{name} goes on.", as_json=as_json)
 
 
 @recipients.command(epilog=examples("atomos recipients forget shop.retired"))
 @click.argument("name")
 @by
+@as_json
 @click.pass_obj
-def forget(app: str | None, name: str, *, by: str) -> None:
+def forget(app: str | None, name: str, *, by: str, as_json: bool) -> None:
     """Take NAME out of the register, once nothing waits for it.
 
     For a recipient that no build has any more: a live worker that has it would enrol it again, and so this is
@@ -76,7 +79,7 @@ def forget(app: str | None, name: str, *, by: str) -> None:
     """
     with opened(app) as atomos:
         atomos.container.core.control().forget(name, by)
-    click.echo(f"{name} is not registered any more.")
+    _say({"recipient": name, "forgotten": True}, f"{name} is not registered any more.", as_json=as_json)
 
 
 @recipients.command(
@@ -108,3 +111,10 @@ def backfill(app: str | None, name: str, *, since: datetime, yes: bool, by: str,
         click.echo(f"{name} gets {count} more deliveries.")
     else:
         click.echo(f"{name} would get {count} more deliveries; nothing was changed. Say --yes to do it.")
+
+
+def _say(what: dict[str, object], sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        say_json(what)
+    else:
+        click.echo(sentence)

@@ -95,6 +95,24 @@ class Database:
         with _explained(), self._looks.connect() as connection:
             yield connection
 
+    @contextmanager
+    def snapshot(self, *, patient: bool = False) -> Iterator[Connection]:
+        """Open a read-only transaction that sees what was committed at its beginning; never a replica's.
+
+        `patient`: statements may take longer than the time limit of the settings, because they read whole tables.
+        Raises `Unavailable` when the database is away.
+        """
+        if self.dialect == "sqlite":
+            with self.look() as connection:
+                yield connection
+            return
+        with _explained(), self.log.connect() as opened:
+            connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                if patient:
+                    connection.exec_driver_sql("set local statement_timeout = 0")
+                yield connection
+
     def close(self) -> None:
         """Close every connection."""
         for engine in (*self.writers, self.reader, self._looks):

@@ -28,7 +28,6 @@ class HandlerPlan(NamedTuple):
     meter: HandlingMeter
     permission: str | None = None
     records: frozenset[type[Event[Any]]] = frozenset()
-    parks: bool = False
     context: str = ""
 
 
@@ -139,7 +138,6 @@ class _Planner:
             meter=self._meter.of(row.kind, row.name),
             permission=self._routes.requires.get(row.message) or None,
             records=records,
-            parks=row.parks,
             context=row.context,
         )
 

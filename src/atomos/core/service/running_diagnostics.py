@@ -25,7 +25,7 @@ RUNNING = (
         "ATM053",
         "Input that cannot be used",
         "A file, an argument or a payload given to the command line is not what it should be.",
-        "Correct what the message names.",
+        "Correct what the message names; `atomos COMMAND --help` says what is expected, with examples.",
     ),
     (
         "ATM055",

@@ -39,8 +39,15 @@ where message_id = :message and recipient = :recipient
 """
 
 _PAUSE = """
-update atomos_recipient set paused_at = :at, paused_by = :by, paused_why = :why where name = :recipient
+update atomos_recipient set paused_at = :at, paused_by = :by, paused_why = :why
+where name = :recipient and paused_at is null
 """
+_RESUME = """
+update atomos_recipient set paused_at = null, paused_by = null, paused_why = null where name = :recipient
+"""
+_PAUSED = (
+    "select paused_at at, paused_by by_whom, paused_why why from atomos_recipient where name = :recipient"
+)
 
 _NOT_OVER = """
 select count(*) from atomos_delivery d
@@ -90,13 +97,13 @@ class SqlControl(Control):
         """Note who paused it, and why."""
         with writing(self._database, self._now) as log:
             if not log.change(_PAUSE, recipient=recipient, at=log.at(log.now()), by=by, why=why):
-                raise _unknown(log, recipient)
+                raise _paused(log, recipient)
         _LOG.info("recipient.paused", recipient=recipient, by=by, why=why)
 
     def resume(self, recipient: str, by: str) -> None:
         """Forget the pause."""
         with writing(self._database, self._now) as log:
-            if not log.change(_PAUSE, recipient=recipient, at=None, by=None, why=None):
+            if not log.change(_RESUME, recipient=recipient):
                 raise _unknown(log, recipient)
         _LOG.info("recipient.resumed", recipient=recipient, by=by)
 
@@ -177,6 +184,15 @@ def _changed(log: LogSql, row: Any, step: _Step, now: datetime) -> dict[str, Any
         "completed": None if back else log.at(now),
         "errors": json.dumps(errors),
     }
+
+
+def _paused(log: LogSql, recipient: str) -> Declined:
+    found = log.rows(_PAUSED, recipient=recipient)
+    if not found:
+        return _unknown(log, recipient)
+    at, by, why = log.moment(found[0].at), found[0].by_whom, found[0].why
+    since = "" if at is None else at.isoformat(timespec="seconds")
+    return Declined(f"{recipient} is paused since {since} by {by}: {why}. Resume it first.")
 
 
 def _unknown(log: LogSql, recipient: str) -> Declined:

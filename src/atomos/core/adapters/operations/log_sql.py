@@ -103,20 +103,9 @@ class LogSql:
 
 @contextmanager
 def snapshot(database: Database, now: Now, *, patient: bool = False) -> Iterator[LogSql]:
-    """Open a read-only transaction that sees the log as it is at its beginning, never a replica's.
-
-    `patient`: statements may take longer than the time limit of the settings, because they read whole tables.
-    """
-    if database.dialect == "sqlite":
-        with database.look() as connection:
-            yield LogSql(connection, now)
-        return
-    with database.log.connect() as opened:
-        connection = opened.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with connection.begin():
-            if patient:
-                connection.exec_driver_sql("set local statement_timeout = 0")
-            yield LogSql(connection, now)
+    """Open a read-only transaction that sees the log as it is at its beginning; see `Database.snapshot`."""
+    with database.snapshot(patient=patient) as connection:
+        yield LogSql(connection, now)
 
 
 @contextmanager

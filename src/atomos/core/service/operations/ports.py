@@ -114,7 +114,10 @@ class Control(ABC):
 
     @abstractmethod
     def pause(self, recipient: str, by: str, why: str) -> None:
-        """Let nothing more of a recipient be claimed. Raises `Declined` for one that is not in the register."""
+        """Let nothing more of a recipient be claimed.
+
+        Raises `Declined` for one that is not in the register, or paused already: who did that, and why, stays.
+        """
 
     @abstractmethod
     def resume(self, recipient: str, by: str) -> None:
