@@ -19,13 +19,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 from marks import Marks
 from measuring import Bar, Taken, facts, finish, in_turns, medians, parser, ratio, spread
 from postgres import connections, database
 from serving import family, used
+
+if TYPE_CHECKING:
+    from atomos.bootstrap import Atomos
 
 HERE = Path(__file__).parent
 ATOMOS, KEYED, CELERY, DRAMATIQ, PROCRASTINATE = (
@@ -219,23 +222,21 @@ def atomos_queues(url: str) -> Iterator[dict[str, Queue]]:
     """The log on PostgreSQL, without keys and with one for each message."""
     import backlog_atomos as contestant
 
-    def empty() -> None:
-        _run(url, "truncate atomos_message, atomos_delivery, atomos_lease")
-
-    def ready() -> None:
-        _run(url, "vacuum analyze atomos_delivery", "vacuum analyze atomos_message", "checkpoint")
-
     with contestant.application(url) as atomos:
-        yield {
-            name: Queue(
-                lambda numbers, keys=keys: contestant.one_by_one(atomos, numbers, keys),
-                lambda numbers, keys=keys: contestant.in_bulk(atomos, numbers, keys),
-                empty,
-                ready,
-                lambda: connections(url),
-            )
-            for name, keys in ((ATOMOS, 0), (KEYED, 1_000_000))
-        }
+        yield {ATOMOS: queue_of(atomos, url), KEYED: queue_of(atomos, url, 1_000_000)}
+
+
+def queue_of(atomos: Atomos, url: str, keys: int = 0) -> Queue:
+    """The log of an application; the messages go on so many keys, zero for none."""
+    import backlog_atomos as contestant
+
+    return Queue(
+        lambda numbers: contestant.one_by_one(atomos, numbers, keys),
+        lambda numbers: contestant.in_bulk(atomos, numbers, keys),
+        lambda: _run(url, "truncate atomos_message, atomos_delivery, atomos_lease"),
+        lambda: _run(url, "vacuum analyze atomos_delivery", "vacuum analyze atomos_message", "checkpoint"),
+        lambda: connections(url),
+    )
 
 
 @contextmanager

@@ -26,7 +26,8 @@ REQUIREMENTS = (ROOT / "requirements.lock", HERE / "requirements.txt", ROOT / "p
 PLAIN = ("http_edge",)
 """Those that print their own table, and promise nothing."""
 
-NAMES = ("in_process", *PLAIN, "http_cost", "http_rate", "commit_path", "latency", "backlog", "growth")
+DATABASE = ("commit_path", "latency", "backlog", "growth", "workers")
+NAMES = ("in_process", *PLAIN, "http_cost", "http_rate", *DATABASE)
 
 
 def main() -> None:
