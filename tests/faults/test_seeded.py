@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +18,7 @@ from atomos.cli import cli
 from atomos.core.service.failpoints import FAILPOINTS
 from atomos.testing.faults import Run, Scenario, blows
 from atomos.testing.faults.ledger.driving import check, drive
+from atomos.testing.processes import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -53,6 +59,36 @@ def test_a_broken_invariant_is_said_with_the_seed_and_ends_the_command_with_one(
     assert report["seed"] == 7
     assert sum(report["killed"].values()) == 1
     assert "seed 7" in result.stderr
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_a_run_that_is_ended_in_whatever_way(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "atomos", "faults", "--kills", "1000"]
+    with (tmp_path / "said").open("wb") as said:
+        run = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=said, stderr=said)
+
+    def workers() -> list[int]:
+        said = "".join(each.read_text() for each in tmp_path.glob("atomos-faults-*/worker-*.log"))
+        return [int(process) for process in re.findall(r"Worker \S+:(\d+):\w+ delivers", said)]
+
+    try:
+        wait_until(lambda: len(workers()) > 3, 60, "workers to be killed and started")
+        run.send_signal(ending)
+        assert run.wait(30) == (-ending if ending == signal.SIGKILL else 128 + ending)
+    finally:
+        run.kill()
+    wait_until(lambda: not any(map(is_running, workers())), 30, "every worker to be gone")
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_a_function_that_is_not_there_is_an_error_in_words() -> None:

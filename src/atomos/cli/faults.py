@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
@@ -98,7 +101,7 @@ def faults(
     folder = Path(mkdtemp(prefix="atomos-faults-"))
     say = _told if as_json else click.echo
     say(f"seed {seed}; what the workers say is in {folder}")
-    with fresh_database(folder, database) as url:
+    with _terminated_in_order(), fresh_database(folder, database) as url:
         own = None if drive is None else app or _named()
         home = None if drive is None else Path.cwd()
         settings = {"ATOMOS_DELIVERY__LEASE": str(lease)}
@@ -110,6 +113,20 @@ def faults(
         _say(report)
     if report.broken:
         raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _terminated_in_order() -> Iterator[None]:
+    """Let SIGTERM end what is running as Ctrl-C does: the database that was made is removed."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _say(report: Report) -> None:

@@ -186,7 +186,7 @@ class Run:
         """Note who ended, start others for them, let go on whose time has come; say how many can be hit."""
         for worker in self._ended():
             self._continue = [each for each in self._continue if each[1] != worker.pid]
-            if worker.wait(0) == -signal.SIGKILL:
+            if worker.exit_code == -signal.SIGKILL:
                 self._killed[self._blow] += 1
                 self._recoveries.killed(worker.pid)
                 self._tell(f"{self._killed.total()}: {self._blow}: process {worker.pid}")

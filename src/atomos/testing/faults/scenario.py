@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -17,6 +15,7 @@ from atomos.core.service.failpoints import FAILPOINTS, STRUCK, VARIABLE
 from atomos.testing.processes import Service, wait_until
 
 from .invariants import broken_invariants
+from .nursery import Birth, nursery
 
 if TYPE_CHECKING:
     from atomos.bootstrap import Atomos
@@ -27,6 +26,7 @@ LEDGER = "atomos.testing.faults.ledger.container:Application"
 
 _WORKER = ("atomos", "worker")
 _START_SECONDS = 60.0
+_GONE_SECONDS = 30.0
 _UNFINISHED = "select count(*) from atomos_delivery where status in ('ready', 'scheduled', 'retrying')"
 _LEASES = "select count(*) from atomos_lease"
 
@@ -57,35 +57,32 @@ class WorkerProcess:
         self, folder: Path, environment: Mapping[str, str], output: Path, what: Sequence[str] = _WORKER
     ) -> None:
         self.output = output
-        command = [sys.executable, "-m", *what]
-        with output.open("wb") as said:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-                command, cwd=folder, env=dict(environment), stdout=said, stderr=said, start_new_session=True
-            )
+        output.touch()
+        self.pid = nursery().start(Birth(what, str(folder), environment, str(output)))
 
     @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
+    def exit_code(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        return nursery().ended(self.pid)
 
     @property
     def is_running(self) -> bool:
         """Whether it has not ended; one that is stopped is running."""
-        return self._process.poll() is None
+        return self.exit_code is None
 
     @property
     def is_ready(self) -> bool:
         """Whether it delivers. Raises `RuntimeError` when it ended before."""
         if " delivers; " in self.output.read_text("utf-8", "replace"):
             return True
-        if not self.is_running and self._process.returncode != -signal.SIGKILL:
+        if self.exit_code not in (None, -signal.SIGKILL):
             raise RuntimeError(f"the worker ended before it was ready: {self.output.read_text('utf-8')}")
         return not self.is_running
 
     def kill(self) -> None:
         """Kill it (SIGKILL), and wait until it is gone."""
         self._send(signal.SIGKILL)
-        self._process.wait()
+        self.wait(_GONE_SECONDS)
 
     def stop(self) -> None:
         """Stop it where it is (SIGSTOP); it keeps its connections and its locks."""
@@ -100,12 +97,15 @@ class WorkerProcess:
         self._send(signal.SIGTERM)
 
     def wait(self, seconds: float) -> int:
-        """Wait for its end; give its exit code, which is negative for a signal."""
-        return self._process.wait(seconds)
+        """Wait for its end; give its exit code. Raises `TimeoutError` when it goes on for so many seconds."""
+        wait_until(lambda: not self.is_running, seconds, f"process {self.pid} to end")
+        code = self.exit_code
+        assert code is not None
+        return code
 
     def _send(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        if self.is_running:  # afterwards its id may be another's
+            os.kill(self.pid, number)
 
 
 class Scenario:
