@@ -12,12 +12,17 @@ from sqlalchemy import Connection, text
 if TYPE_CHECKING:
     from atomos.core.adapters import Database
 
-_HELD = "select recipient, seqs from atomos_lease where worker like :worker"
-_OPEN = "select seq from atomos_delivery where recipient = :recipient and status in ('ready', 'retrying')"
+_HELD = "select recipient, seqs, keys from atomos_lease where worker like :worker"
+_OPEN = """
+select seq, ordering_key from atomos_delivery where recipient = :recipient and status in ('ready', 'retrying')
+"""
 
 
 class Recoveries:
-    """Follows the rows in the leases of killed workers; one that is held by the next to be killed is that one's."""
+    """Follows the rows in the leases of killed workers: each is counted from the last kill that concerned it.
+
+    That is the one of the worker that held it last, or of one that held its key: nobody may begin it before.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -30,10 +35,13 @@ class Recoveries:
         number = len(self._killed)
         self._killed[number] = monotonic()
         with self._database.look() as connection:
-            for recipient, seqs in connection.execute(text(_HELD), {"worker": f"%:{process}:%"}).fetchall():
+            held = connection.execute(text(_HELD), {"worker": f"%:{process}:%"}).fetchall()
+            for recipient, seqs, keys in held:
+                rows, in_lease, its_keys = self._rows[recipient], set(_listed(seqs)), set(_listed(keys))
                 # A lease may still name what was done before the kill.
-                held = self._open(connection, recipient).intersection(_listed(seqs))
-                self._rows[recipient] |= dict.fromkeys(held, number)
+                for seq, key in self._open(connection, recipient).items():
+                    if seq in in_lease or (seq in rows and key in its_keys):
+                        rows[seq] = number
 
     def look(self) -> None:
         """See which rows are done, and note for each killed worker how long its last one took, in seconds."""
@@ -43,13 +51,14 @@ class Recoveries:
                 continue
             with self._database.look() as connection:
                 waiting = self._open(connection, recipient)
-            for seq in rows.keys() - waiting:
+            for seq in rows.keys() - waiting.keys():
                 number = rows.pop(seq)
                 self.seconds[number] = now - self._killed[number]
 
-    def _open(self, connection: Connection, recipient: str) -> set[int]:
-        return {seq for (seq,) in connection.execute(text(_OPEN), {"recipient": recipient})}
+    def _open(self, connection: Connection, recipient: str) -> dict[int, str | None]:
+        found = connection.execute(text(_OPEN), {"recipient": recipient})
+        return {row.seq: row.ordering_key for row in found}
 
 
-def _listed(seqs: Any) -> list[int]:
-    return json.loads(seqs) if isinstance(seqs, str) else list(seqs)
+def _listed(stored: Any) -> list[Any]:
+    return json.loads(stored) if isinstance(stored, str) else list(stored)

@@ -1,0 +1,104 @@
+"""From which kill the recovery of a row is counted, when several concern it."""
+
+from __future__ import annotations
+
+import pytest
+
+from atomos.core.adapters import Database
+from atomos.core.service.delivery import NO_ROWS, Batch, Delivery
+from atomos.testing.faults.recovery import Recoveries
+
+from .operations_log import Log
+
+FIRST, SECOND = 4711, 4712
+"""Process ids of workers."""
+
+
+class Killings:
+    """A log with rows of one recipient, and what follows those of killed workers."""
+
+    def __init__(self, database: Database) -> None:
+        self.log = Log(database)
+        self.log.deliveries.enrol(["mail"])
+        self.recoveries = Recoveries(database)
+
+    def send(self, *keys: str | None) -> None:
+        for key in keys:
+            self.log.send(Delivery("mail", key))
+
+    def claim(self, process: int = 0, room: int = 10) -> Batch:
+        return self.log.deliveries.claim("mail", room, f"host:{process}:worker")
+
+    def lose(self) -> None:
+        self.log.clock.move(minutes=1)
+        self.log.deliveries.tidy("mail")
+
+    def do(self, batch: Batch) -> None:
+        fences = [each.fence for each in batch.claimed]
+        assert self.log.deliveries.complete(fences, NO_ROWS) == len(fences) > 0
+        self.recoveries.look()
+
+
+@pytest.fixture
+def killings(log_database: Database) -> Killings:
+    return Killings(log_database)
+
+
+def test_what_a_killed_worker_held_is_followed_until_its_last_row_is_done(killings: Killings) -> None:
+    killings.send("red", "blue")
+    killings.claim(FIRST)
+    killings.recoveries.killed(FIRST)
+    killings.recoveries.look()
+    assert killings.recoveries.seconds == {}
+    killings.lose()
+    killings.do(killings.claim(room=1))
+    one = killings.recoveries.seconds[0]
+    killings.do(killings.claim(room=1))
+    assert killings.recoveries.seconds.keys() == {0}
+    assert killings.recoveries.seconds[0] > one
+
+
+def test_a_row_that_the_next_to_be_killed_held_is_counted_from_that_kill(killings: Killings) -> None:
+    killings.send("red")
+    killings.claim(FIRST)
+    killings.recoveries.killed(FIRST)
+    killings.lose()
+    killings.claim(SECOND)
+    killings.recoveries.killed(SECOND)
+    killings.lose()
+    killings.do(killings.claim())
+    assert killings.recoveries.seconds.keys() == {1}
+
+
+def test_a_row_behind_a_key_that_the_next_to_be_killed_held_is_counted_from_that_kill(
+    killings: Killings,
+) -> None:
+    killings.send("red", "red", "blue")
+    killings.claim(FIRST)
+    killings.recoveries.killed(FIRST)
+    killings.lose()
+    assert [each.ordering_key for each in killings.claim(SECOND, room=1).claimed] == ["red"]
+    killings.recoveries.killed(SECOND)
+    blue = killings.claim()
+    assert [each.ordering_key for each in blue.claimed] == ["blue"], "red waits for the second's lease"
+    killings.do(blue)
+    first = dict(killings.recoveries.seconds)
+    assert first.keys() == {0}
+    killings.lose()
+    killings.do(killings.claim(room=1))
+    one = killings.recoveries.seconds[1]
+    killings.do(killings.claim(room=1))
+    assert killings.recoveries.seconds.keys() == {0, 1}
+    assert killings.recoveries.seconds[0] == first[0]
+    assert killings.recoveries.seconds[1] > one
+
+
+def test_rows_that_nobody_who_was_killed_had_in_hand_are_not_followed(killings: Killings) -> None:
+    killings.send("red", "red")
+    killings.claim(FIRST, room=1)
+    killings.recoveries.killed(FIRST)
+    killings.lose()
+    killings.do(killings.claim(room=1))
+    before = dict(killings.recoveries.seconds)
+    killings.do(killings.claim())
+    assert killings.recoveries.seconds == before != {}
