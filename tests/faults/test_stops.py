@@ -86,7 +86,7 @@ def test_a_worker_stopped_for_two_leases_with_the_command_s_change_written_commi
     wait_for_two_leases(scenario, since)
     wait_until(
         lambda: (
-            scenario.number("select count(*) from atomos_delivery where alone and status <> 'done'") > 0
+            scenario.number("select count(*) from atomos_delivery where losses > 0 and status <> 'done'") > 0
             or scenario.is_settled()
         ),
         SECONDS,

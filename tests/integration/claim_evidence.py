@@ -28,7 +28,7 @@ class Shared(Broken):
 
 
 class Accompanied(Broken):
-    """A row that goes alone was claimed with others."""
+    """A row whose lease was lost was claimed with others that it must not be with."""
 
 
 class Unfenced(Broken):
@@ -47,7 +47,7 @@ class SeenRow(NamedTuple):
     status: str
     until: int | None
     attempts: int
-    alone: bool
+    losses: int
 
 
 class SeenLease(NamedTuple):
@@ -67,9 +67,9 @@ class LogView:
 
     def rows(self) -> dict[int, SeenRow]:
         """All deliveries, by seq."""
-        columns = "seq, recipient, ordering_key, status, until, attempts, alone"
+        columns = "seq, recipient, ordering_key, status, until, attempts, losses"
         return {
-            row[0]: SeenRow(row[1], row[2], row[3], _seconds(row[4]), row[5], bool(row[6]))
+            row[0]: SeenRow(row[1], row[2], row[3], _seconds(row[4]), row[5], row[6])
             for row in self.look(f"select {columns} from atomos_delivery order by seq")  # noqa: S608
         }
 
@@ -99,8 +99,11 @@ class Evidence:
         self._done: dict[tuple[str, str | None], list[int]] = defaultdict(list)
 
     def claimed(self, recipient: str, seqs: Sequence[int], before: dict[int, SeenRow]) -> None:
-        """A claim overtakes nothing, takes no key that waits, and gives a row that goes alone by itself."""
+        """A claim overtakes nothing, takes no key that waits, and keeps rows apart whose lease was lost."""
         self.keys_are_in_one_lease()
+        losses = {before[seq].losses for seq in seqs}
+        if len(losses) > 1 or (len(seqs) > 1 and max(losses) > 1):
+            raise Accompanied(f"rows with {losses} lost leases were claimed together: {seqs}")
         for place, seq in enumerate(seqs):
             key = before[seq].key
             others = {n: r for n, r in before.items() if key and (r.recipient, r.key) == (recipient, key)}
@@ -108,8 +111,6 @@ class Evidence:
             held = {n for n, row in others.items() if row.status in ("retrying", "parked")}
             if ahead or held:
                 raise Overtaken(f"{seq} overtook {sorted(ahead | held)} of {key}, {recipient}")
-            if before[seq].alone and len(seqs) > 1:
-                raise Accompanied(f"{seq} goes alone, and was claimed with {seqs}")
 
     def completed(
         self, fences: Sequence[Fence], before: dict[int, SeenRow], leases: dict[int, SeenLease]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+MOST_SUSPECTS = 16
 HOLDS_ITS_KEY = ("retrying", "parked")
 
 
@@ -18,7 +19,7 @@ class Row:
     status: str
     until: int | None = None
     attempts: int = 0
-    alone: bool = False
+    losses: int = 0
 
 
 @dataclass
@@ -59,29 +60,29 @@ class ClaimModel:
         without_seqs: Iterable[int] = (),
         without_keys: Iterable[str] = (),
         *,
-        lone: bool = True,
+        suspects: bool = True,
     ) -> list[int]:
-        """Which rows a claim gives, in their order. A row that goes alone also ends the batch before it.
+        """Which rows a claim gives, in their order. A row with more or fewer lost leases ends the batch before it.
 
-        Where it may not be `lone`, and one that goes alone would be the first, those are passed by, and their keys.
+        Where it may not give `suspects`, and one of them would be the first, they are passed by, and their keys.
         """
         room = min(room, self.most(recipient))
         if recipient in self.paused or room <= 0:
             return []
         found = [row for row in self._of(recipient) if self.claimable(row, without_seqs, without_keys)][:room]
-        if found and found[0].alone and not lone:
-            alone = [row for row in self._of(recipient) if row.alone and row.status == "ready"]
-            seqs = [*without_seqs, *(row.seq for row in alone)]
-            keys = [*without_keys, *(row.key for row in alone if row.key is not None)]
+        if found and found[0].losses and not suspects:
+            passed = [row for row in self._of(recipient) if row.losses and row.status == "ready"]
+            seqs = [*without_seqs, *(row.seq for row in passed)]
+            keys = [*without_keys, *(row.key for row in passed if row.key is not None)]
             return self.claim(recipient, room, seqs, keys)
-        if found and found[0].alone:
+        if found and found[0].losses > 1:
             return [found[0].seq]
         batch = []
         for row in found:
-            if row.alone:
+            if row.losses != found[0].losses:
                 break
             batch.append(row.seq)
-        return batch
+        return batch[: MOST_SUSPECTS if found and found[0].losses else room]
 
     def most(self, recipient: str) -> int:
         """How many rows of a recipient may be claimed now, beside those in leases."""
@@ -103,13 +104,13 @@ class ClaimModel:
         self.leases[lease] = Lease(recipient, self.now + self.lease, list(seqs), keys)
 
     def tidy(self, recipient: str) -> None:
-        """End leases that ran out: their rows go alone from now on, and count if they did. Wake the due."""
+        """End leases that ran out: that counts for their rows, as an attempt of one that was alone. Wake the due."""
         for number, lease in list(self.leases.items()):
             if lease.recipient == recipient and lease.until <= self.now:
                 del self.leases[number]
                 for row in self._live(lease):
-                    row.attempts += row.alone and len(lease.seqs) == 1
-                    row.alone = True
+                    row.attempts += row.losses > 1
+                    row.losses += 1
         for row in self.rows.values():
             if row.status in ("scheduled", "retrying") and row.until is not None and row.until <= self.now:
                 row.status = "ready"  # `until` stays: it says since when the row waits

@@ -134,14 +134,16 @@ class Simulation:
 
     def claim(self) -> None:
         """A worker that has room looks, tidies where it must, and claims."""
-        recipient, room, lone = (
+        recipient, room, suspects = (
             self.random.choice(RECIPIENTS),
             self.random.randint(1, 7),
             self.random.random(),
         )
-        self.claim_from(recipient, room, self.some_unread(), lone=lone < 0.7)
+        self.claim_from(recipient, room, self.some_unread(), suspects=suspects < 0.7)
 
-    def claim_from(self, recipient: str, room: int, without: Rows = NO_ROWS, *, lone: bool = True) -> bool:
+    def claim_from(
+        self, recipient: str, room: int, without: Rows = NO_ROWS, *, suspects: bool = True
+    ) -> bool:
         """Claim; say whether there was anything."""
         found = self.deliveries.waiting([recipient])
         self.same(bool(found), self.model.worth_a_look(recipient), "waiting")
@@ -152,13 +154,15 @@ class Simulation:
                 self.model.tidy(recipient)
         before = self.view.rows()
         worker = self.random.choice(WORKERS)
-        batch = self.deliveries.claim(recipient, room, worker, without, lone=lone)
+        batch = self.deliveries.claim(recipient, room, worker, without, suspects=suspects)
         seqs = [each.fence.seq for each in batch.claimed]
         if seqs:
             self.evidence.claimed(recipient, seqs, before)
             self.hands.append(_hand(worker, batch))
-        self.same(seqs, self.model.claim(recipient, room, without.seqs, without.keys, lone=lone), "claim")
-        self.same(batch.lone, bool(seqs) and before[seqs[0]].alone, "lone")
+        self.same(
+            seqs, self.model.claim(recipient, room, without.seqs, without.keys, suspects=suspects), "claim"
+        )
+        self.same(batch.losses, before[seqs[0]].losses if seqs else 0, "losses")
         self.same(batch.probing and bool(seqs), recipient in self.model.probed and bool(seqs), "probing")
         if seqs:
             self.model.take(batch.lease, recipient, seqs)
@@ -315,7 +319,7 @@ class Simulation:
         """No key is in two leases, and the log is as the model says."""
         self.evidence.keys_are_in_one_lease()
         rows = {
-            row.seq: SeenRow(row.recipient, row.key, row.status, row.until, row.attempts, row.alone)
+            row.seq: SeenRow(row.recipient, row.key, row.status, row.until, row.attempts, row.losses)
             for row in self.model.rows.values()
         }
         leases = {n: SeenLease(o.recipient, o.until, o.seqs, o.keys) for n, o in self.model.leases.items()}

@@ -37,7 +37,7 @@ class Row(NamedTuple):
     status: str
     key: str | None = None
     until: float | None = None
-    alone: bool = False
+    losses: int = 0
     attempts: int = 0
     error: str | None = None
 
@@ -87,7 +87,7 @@ class Log:
                 "id": id_,
                 "status": row.status,
                 "until": None if row.until is None else self.at(row.until),
-                "alone": row.alone,
+                "losses": row.losses,
                 "attempts": row.attempts,
                 "completed": self.at(0) if row.status in ("done", "dead", "discarded") else None,
                 "errors": json.dumps([{"at": at, "error": row.error}] if row.error else []),
@@ -95,7 +95,7 @@ class Log:
             for id_, row in zip(ids, rows, strict=True)
         ]
         statement = (
-            "update atomos_delivery set status = :status, until = :until, alone = :alone, attempts = :attempts, "
+            "update atomos_delivery set status = :status, until = :until, losses = :losses, attempts = :attempts, "
             f"completed_at = :completed, errors = {self.document(':errors')} where message_id = :id"
         )
         with self.database.transaction() as connection:

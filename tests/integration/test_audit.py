@@ -255,6 +255,7 @@ DAMAGES = [
     ("no-time", _set("status", "'retrying'")),
     ("no-time", _set("status", "'scheduled'")),
     ("attempts", _set("attempts", "-1")),
+    ("attempts", _set("losses", "-1")),
     ("completed", _set("completed_at", "null")),
     ("completed", _set("status", "'ready'")),
     ("place", _double_place),

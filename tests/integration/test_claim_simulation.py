@@ -58,10 +58,15 @@ MISTAKES = {
         ),
         sqlite=(("_CLAIM", *LEASED_KEYS), ("_WORTH_A_CLAIM", *LEASED_KEYS)),
     ),
-    "puts others beside a row that goes alone": Mistake(
+    "puts others beside a row whose lease was lost": Mistake(
         Accompanied,
-        postgresql=(("_CLAIM", "where alones = 0 or (n = 1 and %(lone)s)", "where %(lone)s"),),
-        sqlite=(("_CLAIM", "m.recorded_at, d.alone", "m.recorded_at, false"),),
+        postgresql=(("_CLAIM", "where most = 0 or", "where true or"),),
+        sqlite=(("_CLAIM", "m.recorded_at, d.losses", "m.recorded_at, 0"),),
+    ),
+    "puts rows together whose lease was lost twice": Mistake(
+        Accompanied,
+        postgresql=(("_CLAIM", "least > 0 and most < 2 and", "least > 0 and"),),
+        sqlite=(("_CLAIM", "m.recorded_at, d.losses", "m.recorded_at, min(1, d.losses)"),),
     ),
     "lets a lost lease complete": Mistake(
         Unfenced,

@@ -150,7 +150,7 @@ def test_a_lease_that_was_renewed_does_not_run_out(log: Log) -> None:
     log.clock.move(seconds=2)
     log.moved.tidy("mail")
     assert log.moved.renew([kept.lease, lost.lease]) == [kept.lease]
-    assert log.rows("alone, attempts") == [(False, 0), (True, 0)]
+    assert log.rows("losses, attempts") == [(0, 0), (1, 0)]
     assert log.moved.renew([]) == []
 
 
@@ -274,10 +274,10 @@ def test_a_lease_does_not_end_while_a_command_commits_under_it(postgres: Log, be
         postgres.clock.move(hours=1)
         beside(postgres.moved.tidy, "mail").result(SECONDS)
         assert postgres.look("select count(*) from atomos_lease") == [(1,)]
-    assert postgres.rows("status, alone, attempts") == [("done", False, 1)]
+    assert postgres.rows("status, losses, attempts") == [("done", 0, 1)]
     postgres.moved.tidy("mail")
     assert postgres.look("select count(*) from atomos_lease") == [(0,)]
-    assert postgres.rows("status, alone, attempts") == [("done", False, 1)]
+    assert postgres.rows("status, losses, attempts") == [("done", 0, 1)]
 
 
 @ON_POSTGRESQL
@@ -293,7 +293,7 @@ def test_a_command_that_commits_while_its_lease_is_ended_is_refused(postgres: Lo
     with pytest.raises(LeaseLost):
         append.result(SECONDS)
     assert complete.result(SECONDS) == 0
-    assert postgres.rows("status, alone, attempts") == [("ready", True, 0)]
+    assert postgres.rows("status, losses, attempts") == [("ready", 1, 0)]
     assert postgres.look("select count(*) from atomos_message") == [(1,)]
 
 
@@ -324,15 +324,53 @@ def test_what_waits_behind_many_held_rows_is_found_by_the_second_claim(log: Log)
     assert [each.ordering_key for claimed in found for each in claimed] == ["idle"]
 
 
-def test_where_another_goes_alone_such_rows_are_passed_by_and_so_are_their_keys(log: Log) -> None:
+def test_where_others_are_in_hand_suspects_are_passed_by_and_so_are_their_keys(log: Log) -> None:
     log.send("red", "blue", None)
     assert len(log.claim().claimed) == 3
-    log.clock.move(seconds=LEASE + 1)
-    log.moved.tidy("mail")
+    log.lose()
     log.send("red", "green")
-    batch = log.moved.claim("mail", 10, "worker", lone=False)
+    batch = log.moved.claim("mail", 10, "worker", suspects=False)
     assert [each.ordering_key for each in batch.claimed] == ["green"]
-    assert not batch.lone
+    assert not batch.is_suspect
     batch = log.moved.claim("mail", 10, "worker")
-    assert [each.ordering_key for each in batch.claimed] == ["red"]
-    assert batch.lone
+    assert [each.ordering_key for each in batch.claimed] == ["red", "blue", None]
+    assert (batch.is_suspect, batch.is_alone) == (True, False)
+
+
+def test_of_rows_with_one_lost_lease_sixteen_are_claimed_together_and_of_those_lost_again_one(
+    log: Log,
+) -> None:
+    log.send(*[None] * 20)
+    log.claim()
+    log.lose()
+    assert [len(log.claim().claimed) for _ in range(3)] == [16, 4, 0]
+    log.lose()
+    batch = log.claim()
+    assert (len(batch.claimed), batch.losses, batch.is_alone) == (1, 2, True)
+    log.lose()
+    assert log.rows("losses, attempts") == [(3, 1), *[(2, 0)] * 19]
+
+
+def test_a_group_of_one_is_no_evidence_against_its_row(log: Log) -> None:
+    log.send("red")
+    for _ in range(2):
+        assert len(log.claim().claimed) == 1
+        log.lose()
+    assert log.rows("losses, attempts") == [(2, 0)]
+
+
+def test_a_batch_ends_where_rows_begin_that_were_lost_more_often_or_less(log: Log) -> None:
+    log.send(*["twice"] * 2)
+    log.claim()
+    log.lose()
+    log.send(*["once"] * 2)
+    twice = log.claim()
+    once = log.claim()
+    assert [len(batch.claimed) for batch in (twice, once)] == [2, 2]
+    log.lose()
+    log.send("never", "once", "twice")
+    found = []
+    while (batch := log.claim()).claimed:
+        found.append([each.ordering_key for each in batch.claimed])
+        log.moved.complete([each.fence for each in batch.claimed], NO_ROWS)
+    assert found == [["twice"], ["twice"], ["once", "once"], ["never", "once", "twice"]]

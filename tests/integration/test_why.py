@@ -39,6 +39,15 @@ def test_of_what_is_next_nothing_keeps_it(working: Log) -> None:
     assert working.said(second) == "1 ready in front of it"
 
 
+def test_of_what_had_its_lease_lost_it_is_said_with_whom_it_is_claimed(working: Log) -> None:
+    once, twice = working.put(Row("mail", "ready", losses=1), Row("mail", "ready", losses=2))
+    assert working.verdict(once[0]).claimable
+    apart = "; it is claimed in a small group, because a worker was lost with it"
+    assert working.said(once[0]) == f"its turn is next{apart}"
+    alone = "; it is claimed alone, because workers were lost with it, 2 times"
+    assert working.said(twice[0]) == f"1 ready in front of it{alone}"
+
+
 def test_backing_off_names_the_attempt_the_kind_of_error_and_the_time(working: Log) -> None:
     ((id_, _),) = working.put(Row("mail", "retrying", until=30, attempts=3, error="TimeoutError: too slow"))
     assert not working.verdict(id_).claimable
@@ -152,7 +161,7 @@ ROWS = st.lists(
         status=STATUSES,
         key=KEYS,
         until=st.sampled_from([-5.0, 30.0]),
-        alone=st.sampled_from([False, False, True]),
+        losses=st.sampled_from([0, 0, 1, 2]),
         attempts=st.just(0),
         error=st.none(),
     ),

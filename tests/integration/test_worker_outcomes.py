@@ -235,28 +235,29 @@ def test_what_a_lost_worker_had_of_a_paused_recipient_is_in_nobodys_hands(
     clock.move(minutes=1)
     worker.drain()
     assert not bells.leases(), "an operator could not discard what may have killed its worker"
-    assert bells.rows("bells.ring") == [("bells.ring", "ready", 0, True, [])]
+    assert bells.rows("bells.ring") == [("bells.ring", "ready", 0, 1, [])]
     assert not bells.deliveries.waiting(["bells.ring"])
 
 
-def test_rows_whose_worker_was_lost_are_claimed_alone_and_only_then_count(
+def test_rows_whose_worker_was_lost_are_claimed_in_a_group_then_alone_and_only_then_count(
     bells: Bells, clock: MovedClock
 ) -> None:
     for number in range(3):
         bells.bus.emit(Rung(bell=f"bell-{number}", number=number))
     bells.deliveries.enrol(["bells.ring"])
     sizes, seen = [], []
-    for _ in range(3):
+    for _ in range(4):
         batch = bells.deliveries.claim("bells.ring", 100, "ghost")
         sizes.append(len(batch.claimed))
         clock.move(minutes=1)
         bells.deliveries.tidy("bells.ring")
-        seen.append([(row.attempts, row.alone) for row in bells.rows("bells.ring")])
-    assert sizes == [3, 1, 1]
+        seen.append([(row.attempts, row.losses) for row in bells.rows("bells.ring")])
+    assert sizes == [3, 3, 1, 1]
     assert seen == [
-        [(0, True), (0, True), (0, True)],
-        [(1, True), (0, True), (0, True)],
-        [(2, True), (0, True), (0, True)],
+        [(0, 1), (0, 1), (0, 1)],
+        [(0, 2), (0, 2), (0, 2)],
+        [(1, 3), (0, 2), (0, 2)],
+        [(2, 4), (0, 2), (0, 2)],
     ]
 
 

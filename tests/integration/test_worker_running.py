@@ -66,6 +66,35 @@ def test_rows_of_one_key_go_one_after_the_other_and_keys_side_by_side(bells: Bel
     assert most == {"left": 1, "right": 1}
 
 
+@pytest.mark.parametrize("losses", [1, 2])
+def test_rows_whose_lease_was_lost_follow_each_other_without_waiting_for_the_next_look(
+    bells: Bells, start: Start, losses: int
+) -> None:
+    send(bells, *range(40), bell="one")
+    bells.change("update atomos_delivery set losses = :losses", losses=losses)
+    start(bells, FAST._replace(poll=SECONDS))
+    for recipient in ("bells.ring", "bells.write_down"):
+        wait_until(all_are(bells, recipient, "done"), SECONDS / 2, "all of them")
+    assert bells.script.heard["ring"] == [*range(40)]
+
+
+def test_a_worker_has_one_batch_of_suspects_at_a_time_whatever_their_recipient(
+    bells: Bells, start: Start, gate: threading.Event
+) -> None:
+    bells.script.deeds["ring"] = bells.script.deeds["write_down"] = lambda _: gate.wait(SECONDS)
+    send(bells, 1, 2)
+    bells.change("update atomos_delivery set losses = 1")
+    for number in range(5):
+        bells.bus.emit(Whispered(number=number))
+    start(bells)
+    wait_until(all_are(bells, "bells.whisper", "done"), SECONDS, "what waits behind no suspect")
+    heard = [bells.script.heard[name] for name in ("ring", "write_down")]
+    assert sorted(map(sorted, heard)) == [[], [1, 2]]
+    gate.set()
+    for recipient in ("bells.ring", "bells.write_down"):
+        wait_until(all_are(bells, recipient, "done"), SECONDS, "all of them")
+
+
 def test_several_workers_share_the_work_and_nothing_is_heard_twice(bells: Bells, start: Start) -> None:
     for number in range(300):
         bells.bus.emit(Whispered(number=number))
@@ -116,7 +145,7 @@ def test_the_lease_of_a_long_handler_is_kept(
     gate.set()
     wait_until(all_are(bells, "bells.ring", "done"), SECONDS, "all rings")
     assert sorted(bells.script.heard["ring"]) == [1, 2, 3], "nothing was done again"
-    assert {(row.attempts, row.alone) for row in bells.rows("bells.ring")} == {(1, False)}
+    assert {(row.attempts, row.losses) for row in bells.rows("bells.ring")} == {(1, 0)}
 
 
 def test_what_waits_for_a_thread_of_a_busy_worker_is_given_to_another(
@@ -133,7 +162,7 @@ def test_what_waits_for_a_thread_of_a_busy_worker_is_given_to_another(
     gate.set()
     wait_until(all_are(busy, "bells.ring", "done"), SECONDS, "the first ring to be completed")
     assert (busy.script.heard["ring"], sorted(idle.script.heard["ring"])) == ([0], [*range(1, 9)])
-    assert {(row.attempts, row.alone) for row in busy.rows("bells.ring")} == {(1, False)}
+    assert {(row.attempts, row.losses) for row in busy.rows("bells.ring")} == {(1, 0)}
 
 
 class Deaf(SqlDeliveries):
@@ -182,7 +211,7 @@ def test_stop_lets_what_runs_end_and_frees_the_rest_at_once(
     bells.deliveries.keep(ghost.lease, NO_ROWS)
     assert bells.script.heard["ring"] == [0], "nothing was begun after stop"
     assert bells.statuses("bells.ring") == ["done"] + ["ready"] * 11
-    assert {(row.attempts, row.alone) for row in bells.rows("bells.ring")[1:]} == {(0, False)}
+    assert {(row.attempts, row.losses) for row in bells.rows("bells.ring")[1:]} == {(0, 0)}
     assert not bells.leases()
 
 
@@ -262,10 +291,10 @@ class Dear(SqlDeliveries):
     """Says that claims of one recipient took long, and of another longer."""
 
     def claim(
-        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, lone: bool = True
+        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, suspects: bool = True
     ) -> Batch:
         seconds = {"bells.ring": 0.05, "bells.write_down": 0.02}.get(recipient, 0.0)
-        return super().claim(recipient, room, worker, without, lone=lone)._replace(seconds=seconds)
+        return super().claim(recipient, room, worker, without, suspects=suspects)._replace(seconds=seconds)
 
 
 def test_a_recipient_that_rests_is_looked_at_again_after_its_rest(
@@ -289,10 +318,10 @@ class Counted(SqlDeliveries):
         return super().waiting(recipients)
 
     def claim(
-        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, lone: bool = True
+        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, suspects: bool = True
     ) -> Batch:
         self.claims += 1
-        return super().claim(recipient, room, worker, without, lone=lone)
+        return super().claim(recipient, room, worker, without, suspects=suspects)
 
 
 @ON_SQLITE
@@ -408,7 +437,7 @@ def test_a_claim_that_nobody_heard_of_is_claimed_again_when_its_lease_has_run_ou
     start(shortly_absent, FAST._replace(lease=0.5))
     wait_until(all_are(shortly_absent, "bells.whisper", "done"), SECONDS, "the whispers")
     assert shortly_absent.script.heard["whisper"] == [0, 1, 2]
-    assert {row.alone for row in shortly_absent.rows("bells.whisper")} == {True}
+    assert {row.losses for row in shortly_absent.rows("bells.whisper")} == {1}
 
 
 def test_what_could_not_be_noted_at_all_is_done_again_and_not_held_for_ever(

@@ -153,7 +153,7 @@ class Row(NamedTuple):
     recipient: str
     status: str
     attempts: int
-    alone: bool
+    losses: int
     errors: list[str]
 
 
@@ -200,9 +200,9 @@ class Bells:
 
     def rows(self, recipient: str = "") -> list[Row]:
         """The deliveries of a recipient, or all, in order."""
-        columns = "recipient, status, attempts, alone, errors"
+        columns = "recipient, status, attempts, losses, errors"
         found = self.look(f"select {columns} from atomos_delivery order by seq")  # noqa: S608
-        rows = [Row(*row[:3], bool(row[3]), [each["error"] for each in _document(row[4])]) for row in found]
+        rows = [Row(*row[:3], row[3], [each["error"] for each in _document(row[4])]) for row in found]
         return [row for row in rows if recipient in ("", row.recipient)]
 
     def statuses(self, recipient: str) -> list[str]:

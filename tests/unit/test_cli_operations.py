@@ -134,7 +134,9 @@ def test_deliveries_are_listed_and_shown(command: Command, log: Log) -> None:
     assert (listed["message_id"], listed["status"]) == (id_, "dead")
     assert "..." in command("deliveries", "list", "--status", "dead", "--error", "broken").stdout
     assert "is no cursor" in command("deliveries", "list", "--after", "x", code=2).stderr
+    log.run("update atomos_delivery set losses = 2 where status = 'dead'")
     shown = command("deliveries", "show", id_).stdout
+    assert "  lost leases: 2\n" in shown
     assert f"{REACTION}: dead, 0 attempts" in shown
     assert "2026-11-22T12:00:00+00:00  Broken: xxx" in shown
     assert data(command, "deliveries", "show", id_)["message"]["payload"] == {"pin": "(hidden)"}

@@ -80,6 +80,7 @@ def delivery_lines(delivery: StoredDelivery) -> list[str]:
     """Tell all that is stored of a delivery."""
     told = [f"{delivery.recipient}: {delivery.status}, {delivery.attempts} attempts"]
     told += [f"  key {delivery.ordering_key}"] if delivery.ordering_key else []
+    told += [f"  lost leases: {delivery.losses}"] if delivery.losses else []
     told += [f"  until {stamp(delivery.until)}"] if delivery.until else []
     told += [f"  completed {stamp(delivery.completed_at)}"] if delivery.completed_at else []
     return [*told, *(f"  {error['at']}  {error['error']}" for error in delivery.errors)]

@@ -50,6 +50,24 @@ def test_what_is_slow_has_room_for_each_thread_and_no_more() -> None:
     assert [rooms.room("mail", in_hand) for in_hand in range(6)] == [4, 3, 2, 1, 0, 0]
 
 
+def test_who_was_passed_by_rests_until_the_suspects_in_hand_are_over(clock: Clock) -> None:
+    rests = Pace(4)
+    rests.claimed("mail", seconds=0.5, passed_by=True)
+    rests.claimed("stock", seconds=0.5)
+    assert (rests.rest("mail"), rests.rest("stock")) == (5.0, 5.0)
+    assert rests.end_rest()
+    assert (rests.rest("mail"), rests.rest("stock")) == (0.0, 5.0)
+    assert not rests.end_rest()
+
+
+def test_who_was_passed_by_and_failed_since_rests_as_after_any_failure(clock: Clock) -> None:
+    rests = Pace(4)
+    rests.claimed("mail", seconds=0.5, passed_by=True)
+    rests.failed("mail")
+    assert not rests.end_rest()
+    assert rests.rest("mail") > 0
+
+
 def test_there_is_no_room_before_half_of_what_is_in_hand_is_over() -> None:
     rooms = Pace(4)
     most = rooms.room("mail", in_hand=0)

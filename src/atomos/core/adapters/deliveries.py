@@ -74,7 +74,7 @@ class SqlDeliveries(Deliveries):
             failpoint("tidying.inside")
 
     def claim(
-        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, lone: bool = True
+        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, suspects: bool = True
     ) -> Batch:
         """Claim at most `room` deliveries of a recipient; none of `without`, nor of its keys."""
         started = perf_counter()
@@ -99,9 +99,9 @@ class SqlDeliveries(Deliveries):
                 lease=self._lease,
                 now=now,
             )
-            rows = claim(without=without, lone=lone) if most > 0 else []
-            if most > 0 and not rows and not lone and any(others := log.lone(connection, recipient)):
-                rows = claim(without=without.with_(others), lone=False)
+            rows = claim(without=without, suspects=suspects) if most > 0 else []
+            if most > 0 and not rows and not suspects and any(others := log.suspects(connection, recipient)):
+                rows = claim(without=without.with_(others), suspects=False)
             seconds = perf_counter() - started
             failpoint("claim.inside")
         failpoint("claim.after")
@@ -109,8 +109,8 @@ class SqlDeliveries(Deliveries):
         claimed = tuple(self._claimed(recipient, row) for row in rows)
         # A walk among all has a rest of its own; the claims between two of them are cheap.
         dear = 0.0 if among is None else seconds
-        is_lone = bool(rows) and rows[0].alone
-        return Batch(rows[0].lease if rows else 0, recipient, claimed, dear, register.probing, is_lone)
+        lease, losses = (rows[0].lease, rows[0].losses) if rows else (0, 0)
+        return Batch(lease, recipient, claimed, dear, register.probing, losses)
 
     def complete(self, fences: Sequence[Fence], left: Rows) -> int:
         """Complete deliveries of one lease; say how many were still held."""

@@ -35,7 +35,7 @@ _NOW = text("select clock_timestamp()")
 # Completed a moment ago in the same transaction, under its fence.
 _AGAIN = text("""
 update atomos_delivery
-set status = 'scheduled', until = :until, attempts = 0, alone = false, completed_at = null
+set status = 'scheduled', until = :until, attempts = 0, losses = 0, completed_at = null
 where message_id = :id and recipient = :recipient
 """)
 # What is due waits for whoever handles it, by what is kept.

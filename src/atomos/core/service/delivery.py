@@ -86,13 +86,20 @@ class Claimed(NamedTuple):
     problem: str | None = None
 
 
+MOST_SUSPECTS = 16
+"""So many rows with one lost lease are claimed together, at the most."""
+
+ALONE = 2
+"""From so many lost leases on, a row is claimed alone."""
+
+
 class Batch(NamedTuple):
     """Deliveries of one recipient, claimed together under one lease, in the order of their commits.
 
     `claimed` is empty where none may be claimed, and then there is no lease (zero). `seconds` is what the
     claim itself took, without the wait for its turn. `probing`: all that its recipient did lately has failed, and
-    this is the one row that tries whether it works again. `lone`: it is one row, claimed alone because a
-    worker was lost with it.
+    this is the one row that tries whether it works again. `losses` is how many leases with each of these rows were
+    lost, zero for usual ones.
     """
 
     lease: int
@@ -100,7 +107,17 @@ class Batch(NamedTuple):
     claimed: tuple[Claimed, ...]
     seconds: float = 0.0
     probing: bool = False
-    lone: bool = False
+    losses: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether one of them may be what their worker was lost by."""
+        return self.losses > 0
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is one row that is claimed alone: another lost lease counts as its attempt."""
+        return self.losses >= ALONE
 
 
 class Rows(NamedTuple):
@@ -183,9 +200,10 @@ class Deliveries(ABC):
     """Hands deliveries to workers, by the claim rule, and notes what became of them.
 
     A delivery may be claimed when it is ready, is in no lease, and its key is in no lease and has no row that
-    is retrying or parked, whatever their seq; per recipient, in the order of seq. One whose worker was lost
-    is claimed alone from then on, because it may be what its worker was lost by. Of a recipient with a limit no
-    more than so many are in leases at once, in the whole installation.
+    is retrying or parked, whatever their seq; per recipient, in the order of seq. One whose lease was lost is a
+    suspect: it may be what its worker was lost by. Suspects are claimed apart from others, a few at a time, and
+    one that was lost again alone. Of a recipient with a limit no more than so many are in leases at once, in the
+    whole installation.
     """
 
     @abstractmethod
@@ -205,11 +223,11 @@ class Deliveries(ABC):
 
     @abstractmethod
     def claim(
-        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, lone: bool = True
+        self, recipient: str, room: int, worker: str, without: Rows = NO_ROWS, *, suspects: bool = True
     ) -> Batch:
         """Claim at most `room` deliveries of a recipient; none of `without`, nor of its keys.
 
-        `lone` says whether it may be one that is claimed alone; if not, those are passed by, with their keys.
+        `suspects` says whether it may give such rows; if not, those are passed by, with their keys.
         """
 
     @abstractmethod

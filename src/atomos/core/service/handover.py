@@ -118,7 +118,7 @@ class Handover:
                 self.write_down(held)
                 tray.begin(claimed)
             try:
-                completed = self._hand_over(claimed, lone=held.batch.lone)
+                completed = self._hand_over(claimed, alone=held.batch.is_alone)
             except BaseException as error:  # whatever it is, it is this delivery's, except Ctrl-C
                 if _is_the_users(error):
                     raise
@@ -134,8 +134,8 @@ class Handover:
             self._doubts.alive(held.batch)
         return ended
 
-    def _hand_over(self, claimed: Claimed, *, lone: bool) -> bool:
-        if lone and claimed.attempts and claimed.attempts >= self._most_attempts(claimed):
+    def _hand_over(self, claimed: Claimed, *, alone: bool) -> bool:
+        if alone and claimed.attempts and claimed.attempts >= self._most_attempts(claimed):
             raise WorkerLost
         try:
             return self._bus.deliver(claimed)

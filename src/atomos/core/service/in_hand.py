@@ -54,9 +54,9 @@ class Held:
         return self._lost
 
     @property
-    def is_lone(self) -> bool:
-        """Whether it is a row that goes alone, and is still in the lease."""
-        return self.batch.lone and not self._lost and bool(self._left)
+    def has_suspects(self) -> bool:
+        """Whether there are suspects in it that are still in the lease."""
+        return self.batch.is_suspect and not self._lost and bool(self._left)
 
     def runs(self) -> list[Run]:
         """Sort the rows into runs that may go side by side."""
@@ -200,7 +200,7 @@ class InHand:
     def __init__(self) -> None:
         self._rows: dict[Held, int] = {}
         self._of: dict[str, int] = defaultdict(int)
-        self._is_lone_asked_for = False
+        self._are_suspects_asked_for = False
         self._lock = threading.Lock()
 
     def add(self, held: Held) -> None:
@@ -213,19 +213,20 @@ class InHand:
         with self._lock:
             self._count(held, -rows)
 
-    def may_be_lone(self) -> bool:
-        """Whether the next claim may be of a row that goes alone; `claimed` has to follow.
+    def may_have_suspects(self) -> bool:
+        """Whether the next claim may be of suspects; `claimed` has to follow.
 
-        There is one at a time in a worker, so that of several that were lost with it the right one is blamed.
+        There is one batch of them at a time in a worker: a row that kills takes few others with it, and none of
+        those that go alone.
         """
         with self._lock:
-            is_free = not self._is_lone_asked_for and not any(held.is_lone for held in self._rows)
-            self._is_lone_asked_for = self._is_lone_asked_for or is_free
+            is_free = not self._are_suspects_asked_for and not any(held.has_suspects for held in self._rows)
+            self._are_suspects_asked_for = self._are_suspects_asked_for or is_free
             return is_free
 
     def claimed(self) -> None:
-        """Note that the claim that might have been of such a row is over, and in hand what it gave."""
-        self._is_lone_asked_for = False
+        """Note that the claim that might have been of suspects is over, and in hand what it gave."""
+        self._are_suspects_asked_for = False
 
     def of(self, recipient: str) -> int:
         """Say how many rows of a recipient are in hand."""

@@ -32,6 +32,7 @@ class Pace:
         self._seconds: dict[str, float] = {}
         self._rested: dict[str, float] = {}
         self._failed: dict[str, int] = {}
+        self._passed_by: set[str] = set()
 
     def room(self, recipient: str, in_hand: int, running: float = 0.0) -> int:
         """Say how many rows to claim beside those in hand: none while there is enough to do.
@@ -50,14 +51,26 @@ class Pace:
         """Say how many rows are quick together: those of a hundredth of a second, at least one."""
         return max(1, int(_PORTION_SECONDS / max(1e-6, self._seconds.get(recipient, _PORTION_SECONDS))))
 
-    def claimed(self, recipient: str, seconds: float, rows: int = 0) -> None:
-        """Note what a claim took, and how many rows it found."""
+    def claimed(self, recipient: str, seconds: float, rows: int = 0, *, passed_by: bool = False) -> None:
+        """Note what a claim took, and how many rows it found.
+
+        `passed_by`: it may have found none only because suspects are in hand already.
+        """
+        (self._passed_by.add if passed_by else self._passed_by.discard)(recipient)
         dear = max(0.0, seconds - rows * _ROW_IS_WORTH)
         self._failed.pop(recipient, None)
         self._rested[recipient] = monotonic() + min(_LONGEST_REST, dear * _CLAIM_SHARE)
 
+    def end_rest(self) -> bool:
+        """Let those rest no more who were passed by: no suspects are in hand now. Say whether there were any."""
+        passed_by, self._passed_by = self._passed_by, set()
+        for recipient in list(passed_by):
+            self._rested.pop(recipient, None)
+        return bool(passed_by)
+
     def failed(self, recipient: str) -> None:
         """Note that a claim failed: the next one has to wait, longer each time."""
+        self._passed_by.discard(recipient)
         self._failed[recipient] = failures = self._failed.get(recipient, 0) + 1
         self._rested[recipient] = monotonic() + min(_LONGEST_REST / 5, _FIRST_REST * 2.0 ** min(failures, 10))
 

@@ -53,7 +53,7 @@ class Doubts:
             self._probe(batch.recipient, self._doubt.pause)
         return in_doubt
 
-    def is_suspected(self, recipient: str) -> bool:
+    def is_in_doubt(self, recipient: str) -> bool:
         """Whether so many failed that no more than one is to be claimed, until it is clear what is wrong."""
         return self._failed.get(recipient, (0, 0.0))[0] >= self._doubt.rows
 

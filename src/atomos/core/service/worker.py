@@ -14,7 +14,7 @@ import structlog
 
 from .bus import MessageBus
 from .claiming import Claimers
-from .delivery import Deliveries, Waiting
+from .delivery import Batch, Deliveries, Waiting
 from .envelope import new_id
 from .handover import Handover, Usual, said
 from .in_hand import Held, InHand, Tray
@@ -94,7 +94,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop`, called by another thread. An error of the database is logged and survived."""
-        crew = Crew(self._settings.threads, self._share, self._work, self._pace.portion)
+        crew = Crew(self._settings.threads, self._share, self._work, self._portion)
         claimers = Claimers(self._claims_at_once(), lambda waiting: self._claim_for(crew, waiting))
         with ExitStack() as rounds:
             rounds.enter_context(self._wake.listening())
@@ -174,7 +174,7 @@ class Worker:
             return 0
         in_hand = self._in_hand.of(recipient)
         room = self._pace.room(recipient, in_hand, crew.running(recipient))
-        return min(room, max(0, 1 - in_hand)) if self._doubts.is_suspected(recipient) else room
+        return min(room, max(0, 1 - in_hand)) if self._doubts.is_in_doubt(recipient) else room
 
     def _claim_for(self, crew: Crew, waiting: Waiting) -> None:
         """Claim, and give what was found to the crew; an error is logged, and this recipient rests."""
@@ -195,20 +195,39 @@ class Worker:
         self._wake.set()
 
     def _claim(self, recipient: str, room: int) -> Held | None:
-        until = monotonic() + self._settings.lease
-        lone = self._in_hand.may_be_lone()
-        try:
-            batch = self._deliveries.claim(recipient, room, self.id, self._unread.of(recipient), lone=lone)
-            # After a loss every row is a claim of its own: no rest between them.
-            self._pace.claimed(recipient, 0.0 if batch.lone else batch.seconds, len(batch.claimed))
-            if not batch.claimed:
-                return None
-            held = Held(batch, until)
-            self._in_hand.add(held)
-        finally:
-            if lone:
-                self._in_hand.claimed()
+        suspects = self._in_hand.may_have_suspects()
+        held = self._claim_once(recipient, room, suspects=suspects)
+        if held is None and not suspects and self._in_hand.may_have_suspects():
+            # Those in hand ended meanwhile, and whoever ended them could not know of this claim.
+            held = self._claim_once(recipient, room, suspects=True)
         return held
+
+    def _claim_once(self, recipient: str, room: int, *, suspects: bool) -> Held | None:
+        until, held = monotonic() + self._settings.lease, None
+        try:
+            unread = self._unread.of(recipient)
+            batch = self._deliveries.claim(recipient, room, self.id, unread, suspects=suspects)
+            rows = len(batch.claimed)
+            # After a loss claims are small: no rest between them.
+            seconds = 0.0 if batch.is_suspect else batch.seconds
+            self._pace.claimed(recipient, seconds, rows, passed_by=not suspects and not rows)
+            if rows:
+                held = Held(batch, until)
+                self._in_hand.add(held)
+        finally:
+            if suspects:
+                self._in_hand.claimed()
+                if held is None or not held.has_suspects:
+                    self._suspects_ended()
+        return held
+
+    def _suspects_ended(self) -> None:
+        if self._pace.end_rest():
+            self._wake.set()
+
+    def _portion(self, batch: Batch) -> int:
+        # What is done of suspects is written down at once: it does not go alone because of the one that kills.
+        return 1 if batch.is_suspect else self._pace.portion(batch.recipient)
 
     def _work(self, tray: Tray) -> None:
         recipient, held = tray.held.batch.recipient, tray.held
@@ -223,6 +242,8 @@ class Worker:
             handover.write_down(held)
         finally:
             self._in_hand.end(held, tray.taken)
+            if held.batch.is_suspect and not held.has_suspects:
+                self._suspects_ended()
             if self._pace.room(recipient, self._in_hand.of(recipient)):
                 self._wake.set()
 

@@ -58,7 +58,7 @@ class ClaimedRow(NamedTuple):
     principal: str
     traceparent: str | None
     recorded_at: datetime
-    alone: bool
+    losses: int
 
 
 class Register(NamedTuple):
@@ -134,7 +134,7 @@ class LogDialect(ABC):
     def expire(self, connection: Connection, recipient: str, now: Now) -> None:
         """End leases that ran out.
 
-        Their rows are claimed alone from now on; one that was alone already counts an attempt.
+        Their rows have one lost lease more; one that had been claimed alone for that counts an attempt.
         """
 
     @abstractmethod
@@ -149,8 +149,8 @@ class LogDialect(ABC):
         """Whether a claim would find something; True where the claim itself is as cheap as the question."""
 
     @abstractmethod
-    def lone(self, connection: Connection, recipient: str) -> Rows:
-        """Name the ready rows of a recipient that are claimed alone."""
+    def suspects(self, connection: Connection, recipient: str) -> Rows:
+        """Name the ready rows of a recipient whose lease was lost before."""
 
     @abstractmethod
     def claim(
@@ -163,10 +163,13 @@ class LogDialect(ABC):
         worker: str,
         lease: timedelta,
         without: Rows,
-        lone: bool,
+        suspects: bool,
         now: Now,
     ) -> list[ClaimedRow]:
         """Lease what the claim rule allows, in the order of seq, without some rows and keys.
+
+        Usual rows only, or, if there may be `suspects`, up to `MOST_SUSPECTS` rows with one lost lease, or a
+        single one with more: what comes first says which, and the first of another kind ends the batch.
 
         `among` is how many ready rows, from the first, may be looked at; None is all, and so may be any number.
         """

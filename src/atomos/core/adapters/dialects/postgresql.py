@@ -11,7 +11,7 @@ from typing import cast
 
 from sqlalchemy import Connection
 
-from ...service.delivery import Failure, Fence, Rows, Status, Waiting
+from ...service.delivery import ALONE, MOST_SUSPECTS, Failure, Fence, Rows, Status, Waiting
 from ..postgres import run as _run
 from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now, Register
 from .postgresql_write import write
@@ -83,9 +83,9 @@ with gone as (
   delete from atomos_lease where id in (
     select id from atomos_lease where recipient = %(recipient)s and until <= {_NOW} for update skip locked)
   returning seqs),
-g as materialized (select cardinality(seqs) size, unnest(seqs) seq from gone)
+g as materialized (select unnest(seqs) seq from gone)
 update atomos_delivery d
-set attempts = d.attempts + (d.alone and d.seq in (select seq from g where size = 1))::int, alone = true
+set attempts = d.attempts + (d.losses >= {ALONE})::int, losses = d.losses + 1
 where d.recipient = %(recipient)s and d.status = 'ready' and {_IS_ONE_OF.format(rows="g")}
 """
 
@@ -98,9 +98,9 @@ where (d.message_id, d.recipient) in (
   and d.status in ('scheduled', 'retrying') and d.until <= {_NOW}
 """
 
-# A row that is claimed alone ends the batch before it, so that nothing of its key overtakes it. Candidates are
-# found in the index alone, where a million may be passed by; the rest of a row is looked up one by one (lateral,
-# limit 1): whatever the planner believes, it cannot read a whole table instead.
+# A row of another kind ends the batch before it, so that nothing of its key overtakes it. Candidates are found in
+# the index alone, where a million may be passed by; the rest of a row is looked up one by one (lateral, limit 1):
+# whatever the planner believes, it cannot read a whole table instead.
 _CLAIM = f"""
 with candidates as materialized (
   select d.seq, d.ordering_key from (
@@ -119,12 +119,13 @@ with candidates as materialized (
   order by d.seq limit %(room)s),
 rows as materialized (
   select * from (
-    select c.*, d.attempts, d.message_id, d.alone,
-           row_number() over (order by seq) n, sum(d.alone::int) over (order by seq) alones
+    select c.*, d.attempts, d.message_id, d.losses,
+           row_number() over w n, min(d.losses) over w least, max(d.losses) over w most
     from candidates c, lateral (
-      select attempts, message_id, alone from atomos_delivery
-      where recipient = %(recipient)s and seq = c.seq and status = 'ready' limit 1) d) c
-  where alones = 0 or (n = 1 and %(lone)s)),
+      select attempts, message_id, losses from atomos_delivery
+      where recipient = %(recipient)s and seq = c.seq and status = 'ready' limit 1) d
+    window w as (order by seq)) c
+  where most = 0 or %(suspects)s and (n = 1 or least > 0 and most < {ALONE} and n <= {MOST_SUSPECTS})),
 l as (
   insert into atomos_lease (worker, recipient, until, seqs, keys)
   select %(worker)s, %(recipient)s, {_NOW} + %(lease)s, array_agg(seq),
@@ -132,12 +133,12 @@ l as (
   from rows having count(*) > 0 returning id)
 select l.id, r.seq, r.ordering_key, r.attempts, m.id::text, m.name, m.version, m.payload::text,
        m.ordering_key, m.correlation_id::text, m.causation_id::text, m.principal, m.traceparent, m.recorded_at,
-       r.alone
+       r.losses
 from l, rows r, lateral (select * from atomos_message where id = r.message_id limit 1) m order by r.seq
 """
 
-_LONE = """
-select seq, ordering_key from atomos_delivery where recipient = %(recipient)s and status = 'ready' and alone
+_SUSPECTS = """
+select seq, ordering_key from atomos_delivery where recipient = %(recipient)s and status = 'ready' and losses > 0
 """
 
 # What both lists have is found first: looking each row up in the lease's list would be a loop in a loop.
@@ -235,9 +236,9 @@ class PostgresLog(LogDialect):
         """Always: a claim that finds nothing writes nothing, and keeps nobody from writing."""
         return True
 
-    def lone(self, connection: Connection, recipient: str) -> Rows:
+    def suspects(self, connection: Connection, recipient: str) -> Rows:
         """Look by the partial index."""
-        found = _run(connection, _LONE, {"recipient": recipient}).fetchall()
+        found = _run(connection, _SUSPECTS, {"recipient": recipient}).fetchall()
         return Rows(tuple(seq for seq, _ in found), tuple(key for _, key in found if key is not None))
 
     def claim(
@@ -250,7 +251,7 @@ class PostgresLog(LogDialect):
         worker: str,
         lease: timedelta,
         without: Rows,
-        lone: bool,
+        suspects: bool,
         now: Now,
     ) -> list[ClaimedRow]:
         """Claim in one round trip."""
@@ -263,7 +264,7 @@ class PostgresLog(LogDialect):
             "without_seqs": list(without.seqs),
             "without_keys": list(without.keys),
             "without_until": without.until,
-            "lone": lone,
+            "suspects": suspects,
             "now": now,
         }
         return [ClaimedRow(*row) for row in _run(connection, _CLAIM, values)]

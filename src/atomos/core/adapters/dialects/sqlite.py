@@ -7,14 +7,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from itertools import chain, islice, takewhile
 from typing import Any, cast
 
 from sqlalchemy import Connection
 
-from ...service.delivery import Failure, Fence, Rows, Status, Waiting
+from ...service.delivery import ALONE, MOST_SUSPECTS, Failure, Fence, Rows, Status, Waiting
 from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now, Register
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,10 +59,8 @@ _IN_LEASES = "select coalesce(sum(json_array_length(seqs)), 0) from atomos_lease
 _PROBE = "update atomos_recipient set probing = true, probe_at = :at where name = :recipient"
 _PROBED = "update atomos_recipient set probing = false, probe_at = null where name = :recipient and probing"
 
-_EXPIRE = """
-update atomos_delivery set alone = true, attempts = attempts + (
-  select alone and json_array_length(l.seqs) = 1 from atomos_lease l, json_each(l.seqs) s
-  where l.recipient = :recipient and l.until <= :now and s.value = atomos_delivery.seq)
+_EXPIRE = f"""
+update atomos_delivery set attempts = attempts + (losses >= {ALONE}), losses = losses + 1
 where recipient = :recipient and status = 'ready' and seq in (
   select s.value from atomos_lease l, json_each(l.seqs) s where l.recipient = :recipient and l.until <= :now)
 """
@@ -100,12 +98,14 @@ _WORTH_A_CLAIM = f"select 1 from atomos_delivery d where {_RULE} limit 1"
 
 _CLAIM = f"""
 select null, d.seq, d.ordering_key, d.attempts, m.id, m.name, m.version, m.payload, m.ordering_key,
-       m.correlation_id, m.causation_id, m.principal, m.traceparent, m.recorded_at, d.alone
+       m.correlation_id, m.causation_id, m.principal, m.traceparent, m.recorded_at, d.losses
 from atomos_delivery d join atomos_message m on m.id = d.message_id
 where {_RULE} order by d.seq limit :room
 """
 
-_LONE = "select seq, ordering_key from atomos_delivery where recipient = ? and status = 'ready' and alone"
+_SUSPECTS = """
+select seq, ordering_key from atomos_delivery where recipient = ? and status = 'ready' and losses > 0
+"""
 
 _LEASE = """
 insert into atomos_lease (worker, recipient, until, seqs, keys)
@@ -209,9 +209,9 @@ class SqliteLog(LogDialect):
         """Look without the write lock, which a claim that finds nothing would take from a command."""
         return _run(connection, _WORTH_A_CLAIM, _without(recipient, without)).fetchone() is not None
 
-    def lone(self, connection: Connection, recipient: str) -> Rows:
+    def suspects(self, connection: Connection, recipient: str) -> Rows:
         """Look by the partial index."""
-        found = _run(connection, _LONE, (recipient,)).fetchall()
+        found = _run(connection, _SUSPECTS, (recipient,)).fetchall()
         return Rows(tuple(seq for seq, _ in found), tuple(key for _, key in found if key is not None))
 
     def claim(
@@ -224,12 +224,13 @@ class SqliteLog(LogDialect):
         worker: str,
         lease: timedelta,
         without: Rows,
-        lone: bool,
+        suspects: bool,
         now: Now,
     ) -> list[ClaimedRow]:
         """Find the rows, among all: whether it is worth it was asked without the lock; and write the lease."""
-        found = _run(connection, _CLAIM, {"room": room, **_without(recipient, without)}).fetchall()
-        rows = _until_alone(found, lone=lone)
+        found = _run(connection, _CLAIM, {"room": room, **_without(recipient, without)})
+        rows = _first_kind(found, suspects=suspects)
+        found.close()
         if not rows:
             return []
         keys = sorted({row[2] for row in rows if row[2] is not None})
@@ -242,8 +243,7 @@ class SqliteLog(LogDialect):
         }
         written: Any = _run(connection, _LEASE, values).lastrowid
         return [
-            ClaimedRow._make((written, *row[1:13], _EPOCH + row[13] * _MICROSECOND, bool(row[14])))
-            for row in rows
+            ClaimedRow._make((written, *row[1:13], _EPOCH + row[13] * _MICROSECOND, row[14])) for row in rows
         ]
 
     def complete(
@@ -295,12 +295,15 @@ def _without(recipient: str, without: Rows) -> dict[str, Any]:
     }
 
 
-def _until_alone(rows: list[Any], *, lone: bool) -> list[Any]:
-    # A row that is claimed alone ends the batch before it, so that nothing of its key overtakes it.
-    if rows and rows[0][14]:
-        return rows[: int(lone)]
-    first = next((n for n, row in enumerate(rows) if row[14]), len(rows))
-    return rows[:first]
+def _first_kind(rows: Iterator[Any], *, suspects: bool) -> list[Any]:
+    # A row of another kind ends the batch before it, so that nothing of its key overtakes it.
+    first = next(rows, None)
+    if first is None or (first[14] and not suspects):
+        return []
+    if first[14] >= ALONE:
+        return [first]
+    alike = takewhile(lambda row: row[14] == first[14], rows)
+    return [first, *(islice(alike, MOST_SUSPECTS - 1) if first[14] else alike)]
 
 
 def _iso(micros: int) -> str:

@@ -72,9 +72,12 @@ CHECKS = (
     ),
     Check(
         "attempts",
-        "A delivery has fewer than no attempts.",
-        "message {message} for {recipient}, {status}, {attempts} attempts",
-        f"select {_DELIVERY}, d.attempts from atomos_delivery d where d.attempts < 0 limit :most",
+        "A delivery has fewer than no attempts or lost leases.",
+        "message {message} for {recipient}, {status}, {attempts} attempts, {losses} lost leases",
+        f"""
+        select {_DELIVERY}, d.attempts, d.losses from atomos_delivery d
+        where d.attempts < 0 or d.losses < 0 limit :most
+        """,
     ),
     Check(
         "completed",

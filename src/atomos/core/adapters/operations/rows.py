@@ -16,7 +16,7 @@ cast(m.payload as text) payload, cast(m.answer as text) answer
 """
 
 DELIVERY = """
-d.seq, cast(d.message_id as text) message_id, d.recipient, d.ordering_key, d.status, d.attempts, d.alone, d.until,
+d.seq, cast(d.message_id as text) message_id, d.recipient, d.ordering_key, d.status, d.attempts, d.losses, d.until,
 d.completed_at, cast(d.errors as text) errors
 """
 
@@ -56,7 +56,7 @@ def delivery(log: LogSql, row: Any) -> StoredDelivery:
         row.ordering_key,
         row.status,
         row.attempts,
-        bool(row.alone),
+        row.losses,
         log.moment(row.until),
         log.moment(row.completed_at),
         json.loads(row.errors),

@@ -39,7 +39,10 @@ class StoredMessage(NamedTuple):
 
 
 class StoredDelivery(NamedTuple):
-    """A delivery as it is stored; `errors` are the last few, the newest first, each with `at` and `error`."""
+    """A delivery as it is stored; `errors` are the last few, the newest first, each with `at` and `error`.
+
+    `losses` is how many leases with it were lost.
+    """
 
     seq: int
     message_id: str
@@ -47,7 +50,7 @@ class StoredDelivery(NamedTuple):
     ordering_key: str | None
     status: str
     attempts: int
-    alone: bool
+    losses: int
     until: datetime | None
     completed_at: datetime | None
     errors: Sequence[Mapping[str, str]]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from ..delivery import Status
+from ..delivery import ALONE, Status
 from .stored import OVER, Lease, Registered, StoredDelivery, StoredMessage, StoredWorker, stamp
 
 MOST_AHEAD = 1000
@@ -135,11 +135,19 @@ def _by_leases_and_key(around: Around) -> Iterator[Reason]:
 
 
 def _turn(around: Around) -> Reason:
-    lost = "; it is claimed alone, because a worker was lost with it" if around.delivery.alone else ""
+    lost = _apart(around.delivery.losses)
     if not around.ahead:
         return Reason("next", f"its turn is next{lost}", holds=False)
     many = f"more than {MOST_AHEAD}" if around.ahead > MOST_AHEAD else str(around.ahead)
     return Reason("turn", f"{many} ready in front of it{lost}", holds=False)
+
+
+def _apart(losses: int) -> str:
+    if not losses:
+        return ""
+    if losses < ALONE:
+        return "; it is claimed in a small group, because a worker was lost with it"
+    return f"; it is claimed alone, because workers were lost with it, {losses} times"
 
 
 def _nobody(recipient: str, message: StoredMessage, workers: Sequence[StoredWorker]) -> Iterator[Reason]:
