@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 
 from atomos.core.adapters import Database
 from atomos.core.adapters.health import _WAITING, HealthLimits, LogHealth
-from atomos.core.adapters.operations.log_sql import LogSql
+from atomos.core.adapters.log_sql import LogSql
 from atomos.core.service.delivery import Delivery
 from atomos.testing.processes import wait_until
 

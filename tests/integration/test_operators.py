@@ -290,7 +290,7 @@ def test_an_action_of_an_operator_is_logged_with_who_did_it(log: Log) -> None:
 
 
 def test_reads_cannot_write(log: Log) -> None:
-    from atomos.core.adapters.operations.log_sql import snapshot
+    from atomos.core.adapters.log_sql import snapshot
 
     with pytest.raises(Exception, match=r"read-?only"), snapshot(log.database, None) as opened:
         opened.change("delete from atomos_recipient")

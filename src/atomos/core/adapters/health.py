@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from .database import Database
-from .operations.log_sql import LogSql, Now
+from .log_sql import LogSql, Now
 
 # The first of each recipient, by its partial index; nothing is counted. What is in a lease is being worked on.
 _FIRST = """

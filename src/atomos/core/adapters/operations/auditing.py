@@ -6,8 +6,8 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from ...service.operations import Age, AuditReport, Damage
+from ..log_sql import LogSql
 from .checks import CHECKS, Check
-from .log_sql import LogSql
 
 AGES = """
 select d.recipient, count(*) waiting, min(m.recorded_at) oldest

@@ -11,7 +11,7 @@ from ...service.plans import key_of
 from ...service.routes import Route
 from ..codec import Codec
 from ..database import Database
-from .log_sql import LOCK, LogSql, Now, snapshot, writing
+from ..log_sql import LOCK, LogSql, Now, snapshot, writing
 
 _WINDOW = timedelta(hours=1)
 _ROWS_A_BATCH = 500

@@ -18,10 +18,10 @@ from ...service.operations import DISCARDABLE, RETRIABLE, Control, Declined, Del
 from ...service.routes import Route
 from ..codec import Codec
 from ..database import Database
+from ..log_sql import LOCK, LogSql, Now, snapshot, writing
 from . import rows
 from .backfill import backfill
 from .lists import conditions
-from .log_sql import LOCK, LogSql, Now, snapshot, writing
 
 _LOG = structlog.get_logger("atomos.operations")
 

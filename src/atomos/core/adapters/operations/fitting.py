@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from ...service.operations import Misfit
-from .log_sql import LogSql
+from ..log_sql import LogSql
 
 # Each branch repeats the condition of a partial index, so that no row that is over is read.
 _WAITING = """

@@ -24,8 +24,8 @@ from ...service.operations import (
     judge,
 )
 from ..database import Database
+from ..log_sql import LogSql, Now, snapshot
 from . import auditing, fitting, lists, rows, waiting
-from .log_sql import LogSql, Now, snapshot
 
 _REGISTER = f"select {rows.REGISTERED} from atomos_recipient r order by r.name"
 

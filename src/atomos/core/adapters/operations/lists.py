@@ -11,7 +11,7 @@ from uuid import UUID
 
 from ...domain.messages import Page
 from ...service.operations import DeliveryFilter, MessageFilter, StoredDelivery, StoredMessage
-from .log_sql import LogSql
+from ..log_sql import LogSql
 from .rows import DELIVERY, MESSAGE, delivery, message
 
 # One condition for each partial index, so that the planner may use them side by side.

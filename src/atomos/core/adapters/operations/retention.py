@@ -14,7 +14,7 @@ import structlog
 from ...service.failpoints import failpoint
 from ...service.operations import Retention
 from ..database import Database
-from .log_sql import LogSql, Now, snapshot, writing
+from ..log_sql import LogSql, Now, snapshot, writing
 
 _LOG = structlog.get_logger("atomos.operations")
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ...service.operations import Lease, Registered, StoredDelivery, StoredMessage, StoredWorker
-from .log_sql import LogSql
+from ..log_sql import LogSql
 
 MESSAGE = """
 cast(m.id as text) id, m.kind, m.name, m.version, m.ordering_key, cast(m.correlation_id as text) correlation_id,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ...service.operations import Around, Registered, StoredDelivery, StoredMessage
 from ...service.operations.why import MOST_AHEAD
-from .log_sql import LogSql
+from ..log_sql import LogSql
 from .rows import DELIVERY, MESSAGE, REGISTERED, delivery, leases, message, registered
 
 _MESSAGE = f"select {MESSAGE} from atomos_message m where m.id = :id"

@@ -1,4 +1,4 @@
-"""A transaction on the log for operators: one SQL for both databases, with the few words that differ."""
+"""A transaction on the log, where speed does not matter: one SQL for both databases, and the few words that differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, CursorResult, bindparam, text
 
-from ..database import Database
+from .database import Database
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -90,6 +90,10 @@ class LogSql:
         """Turn what this database keeps into a time; None stays None."""
         return _EPOCH + stored * _MICROSECOND if isinstance(stored, int) else stored
 
+    def array(self, values: Sequence[str]) -> Any:
+        """Turn a list into what this database keeps; SQLite has no arrays."""
+        return list(values) if self.is_postgresql else json.dumps(list(values))
+
     def listed(self, stored: Any) -> list[Any]:
         """Turn what this database keeps into a list."""
         return cast("list[Any]", json.loads(stored) if isinstance(stored, str) else list(stored))
@@ -109,7 +113,7 @@ def snapshot(database: Database, now: Now, *, patient: bool = False) -> Iterator
 
 
 @contextmanager
-def writing(database: Database, now: Now) -> Iterator[LogSql]:
+def writing(database: Database, now: Now = None) -> Iterator[LogSql]:
     """Open a writing transaction; it commits at the end, or rolls back."""
     with database.transaction() as connection:
         yield LogSql(connection, now)
