@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -74,6 +75,11 @@ class Register(NamedTuple):
 
 Now = datetime | None
 """The time that tests give; None is the database's own clock."""
+
+
+def new_lease() -> int:
+    """Make the id of a lease: 63 random bits. A number that a crash took back must not be given a second time."""
+    return secrets.randbits(63)
 
 
 class LogDialect(ABC):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from ...service.delivery import ALONE, MOST_SUSPECTS, Failure, Fence, Rows, Status, Waiting
 from ..postgres import run as _run
-from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now, Register
+from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now, Register, new_lease
 from .postgresql_write import write
 
 # The database's clock only. `now()` would be the transaction's start, and shorten leases.
@@ -127,8 +127,8 @@ rows as materialized (
     window w as (order by seq)) c
   where most = 0 or %(suspects)s and (n = 1 or least > 0 and most < {ALONE} and n <= {MOST_SUSPECTS})),
 l as (
-  insert into atomos_lease (worker, recipient, until, seqs, keys)
-  select %(worker)s, %(recipient)s, {_NOW} + %(lease)s, array_agg(seq),
+  insert into atomos_lease (id, worker, recipient, until, seqs, keys) overriding system value
+  select %(id)s, %(worker)s, %(recipient)s, {_NOW} + %(lease)s, array_agg(seq),
          coalesce(array_agg(distinct ordering_key) filter (where ordering_key is not null), '{{}}')
   from rows having count(*) > 0 returning id)
 select l.id, r.seq, r.ordering_key, r.attempts, m.id::text, m.name, m.version, m.payload::text,
@@ -259,6 +259,7 @@ class PostgresLog(LogDialect):
             "recipient": recipient,
             "room": room,
             "among": among,
+            "id": new_lease(),
             "worker": worker,
             "lease": lease,
             "without_seqs": list(without.seqs),

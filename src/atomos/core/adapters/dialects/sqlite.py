@@ -15,7 +15,7 @@ from typing import Any, cast
 from sqlalchemy import Connection
 
 from ...service.delivery import ALONE, MOST_SUSPECTS, Failure, Fence, Rows, Status, Waiting
-from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now, Register
+from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now, Register, new_lease
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -108,8 +108,8 @@ select seq, ordering_key from atomos_delivery where recipient = ? and status = '
 """
 
 _LEASE = """
-insert into atomos_lease (worker, recipient, until, seqs, keys)
-values (:worker, :recipient, :until, :seqs, :keys)
+insert into atomos_lease (id, worker, recipient, until, seqs, keys)
+values (:id, :worker, :recipient, :until, :seqs, :keys)
 """
 
 _RENEW = "update atomos_lease set until = ? where id in (select value from json_each(?)) returning id"
@@ -235,15 +235,16 @@ class SqliteLog(LogDialect):
             return []
         keys = sorted({row[2] for row in rows if row[2] is not None})
         values = {
+            "id": (id_ := new_lease()),
             "worker": worker,
             "recipient": recipient,
             "until": _micros(now) + lease // _MICROSECOND,
             "seqs": json.dumps([row[1] for row in rows]),
             "keys": json.dumps(keys),
         }
-        written: Any = _run(connection, _LEASE, values).lastrowid
+        _run(connection, _LEASE, values)
         return [
-            ClaimedRow._make((written, *row[1:13], _EPOCH + row[13] * _MICROSECOND, row[14])) for row in rows
+            ClaimedRow._make((id_, *row[1:13], _EPOCH + row[13] * _MICROSECOND, row[14])) for row in rows
         ]
 
     def complete(
