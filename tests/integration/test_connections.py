@@ -121,8 +121,10 @@ def test_every_connection_has_its_limits(log_url: str, name: str) -> None:
             for each in ("idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout")
         }
         link = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+        waits_for_the_disk = connection.exec_driver_sql("show synchronous_commit").scalar()
     database.close()
     assert list(shown.values()) == [ENGINES[name], "7s", "3s"]
+    assert waits_for_the_disk == ("off" if name == "claims" else "on")
     assert link["application_name"] == f"atomos {name}"
     assert link.get("target_session_attrs") == (None if name == "reader" else "read-write")
     assert {each: link[each] for each in ("connect_timeout", "tcp_user_timeout", "keepalives_idle")} == {

@@ -57,7 +57,10 @@ class Database:
         self.writer = self._engine("atomos writer", common)
         self.reader = self._engine("atomos reader", common, _checked(reader_url or url))
         self.log = self._engine("atomos log", own)
-        self.claims = self._engine("atomos claims", {**own, "pool_size": 3}, idle=_CLAIM_IDLE_SECONDS)
+        # A claim that a crash of the server takes back is one that nobody has: it need not wait for the disk.
+        self.claims = self._engine(
+            "atomos claims", {**own, "pool_size": 3}, idle=_CLAIM_IDLE_SECONDS, synchronous_commit="off"
+        )
         self.renewals = self._engine("atomos renewals", few)
         # One statement needs no transaction around it; but on SQLite a writer's connection would take the lock.
         self._looks = (
@@ -119,14 +122,20 @@ class Database:
             engine.dispose()
 
     def _engine(
-        self, name: str, common: dict[str, Any], reads: URL | None = None, *, idle: float | None = None
+        self,
+        name: str,
+        common: dict[str, Any],
+        reads: URL | None = None,
+        *,
+        idle: float | None = None,
+        **more: str,
     ) -> Engine:
-        """Make an engine; with `reads`, one that reads there and cannot write."""
+        """Make an engine; with `reads`, one that reads there and cannot write. `more` is for PostgreSQL's sessions."""
         url, read_only = reads or self.url, reads is not None
         if self.dialect == "sqlite":
             return sqlite.engine(url, self.limits.lock, common, read_only=read_only)
         limits = self.limits if idle is None else self.limits._replace(idle=idle)
-        return postgres.engine(url, limits, name, common, read_only=read_only)
+        return postgres.engine(url, limits, name, common, read_only=read_only, **more)
 
 
 class Sessions:

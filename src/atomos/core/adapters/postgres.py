@@ -40,10 +40,11 @@ class Limits(NamedTuple):
     idle: float = 10.0
 
 
-def arguments(url: URL, limits: Limits, name: str, *, writes: bool = True) -> dict[str, Any]:
+def arguments(url: URL, limits: Limits, name: str, *, writes: bool = True, **more: str) -> dict[str, Any]:
     """Give what every connection of ours is opened with; `name` is what the server shows of it.
 
-    What the URL itself says comes first, such as `application_name` or `target_session_attrs`.
+    `more` are settings of its session. What the URL itself says comes first, such as `application_name` or
+    `target_session_attrs`.
     """
     times = {
         "statement_timeout": limits.statement,
@@ -59,6 +60,7 @@ def arguments(url: URL, limits: Limits, name: str, *, writes: bool = True) -> di
         "tcp_keepalives_idle": idle,
         "tcp_keepalives_interval": interval,
         "tcp_keepalives_count": count,
+        **more,
     }
     options = " ".join(f"-c {name}={value}" for name, value in server.items())
     ours = {
@@ -76,11 +78,16 @@ def arguments(url: URL, limits: Limits, name: str, *, writes: bool = True) -> di
     return {**own, "options": f"{options} {given.get('options', '')}".strip()}
 
 
-def engine(url: URL, limits: Limits, name: str, common: dict[str, Any], *, read_only: bool = False) -> Engine:
-    """Make an engine; nothing is opened. One that is not `read_only` leaves a server that takes no writes."""
+def engine(
+    url: URL, limits: Limits, name: str, common: dict[str, Any], *, read_only: bool = False, **more: str
+) -> Engine:
+    """Make an engine; nothing is opened. One that is not `read_only` leaves a server that takes no writes.
+
+    `more` are settings of each session.
+    """
     made = create_engine(
         url,
-        connect_args=arguments(url, limits, name, writes=not read_only),
+        connect_args=arguments(url, limits, name, writes=not read_only, **more),
         pool_use_lifo=True,
         pool_recycle=_RECYCLE_SECONDS,
         **common,
@@ -96,8 +103,7 @@ def dedicated(url: URL, limits: Limits, name: str, **more: str) -> psycopg.Conne
     """Open a connection outside all pools, without transactions; `more` are settings of its session."""
     made = create_engine(url)
     _, ours = made.dialect.create_connect_args(url)
-    given = {**ours, **arguments(url, limits, name)}
-    given["options"] += "".join(f" -c {name}={value}" for name, value in more.items())
+    given = {**ours, **arguments(url, limits, name, writes=True, **more)}
     return psycopg.connect(**given, autocommit=True)
 
 
