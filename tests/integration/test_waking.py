@@ -7,15 +7,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from atomos.core.adapters import Database
+from atomos.core.adapters import Database, SqlDeliveries
 from atomos.core.adapters.listener import Listener
 from atomos.core.adapters.postgres import Limits, dedicated
 from atomos.core.adapters.waking import PostgresWake, SqliteWake, wake_of
@@ -25,13 +26,13 @@ from atomos.testing.processes import wait_until
 
 from .claim_racer import hasten
 from .conftest import ON_POSTGRESQL, ON_SQLITE
-from .worker_samples import FAST, Bells, Rung
+from .worker_samples import FAST, Bells, Rung, Tolled
 
 SECONDS = 30.0
 PROJECT = Path(__file__).parents[2]
 EMIT = """
 import sys
-from atomos.core.adapters import Database
+from atomos.core.adapters import Database, SqlDeliveries
 from atomos.core.adapters.waking import wake_of
 from tests.integration.worker_samples import Bells, Rung
 database = Database(sys.argv[1])
@@ -201,8 +202,11 @@ def test_behind_a_pooler_where_listen_fails_deliveries_only_take_longer(
 @ON_POSTGRESQL
 def test_many_commits_at_once_are_told_together_and_the_last_one_too(log_url: str) -> None:
     database = Database(log_url)
-    wake, heard = PostgresWake(database), []
-    listener = Listener(lambda: dedicated(database.url, Limits(), "test"), heard.append)
+    wake = PostgresWake(database)
+    heard: list[int] = []
+    listener = Listener(
+        lambda: dedicated(database.url, Limits(), "test"), lambda backend, _: heard.append(backend)
+    )
     wait_until(lambda: heard == [0], SECONDS, "the connect")
     wake.announce()
     wait_until(lambda: len(heard) == 2, SECONDS, "the first")
@@ -222,7 +226,9 @@ def test_what_this_process_says_does_not_come_back_to_it(log_url: str) -> None:
     database = Database(log_url)
     wake, elsewhere = PostgresWake(database), PostgresWake(database)
     heard: list[int] = []
-    listener = Listener(lambda: dedicated(database.url, Limits(), "test"), heard.append)
+    listener = Listener(
+        lambda: dedicated(database.url, Limits(), "test"), lambda backend, _: heard.append(backend)
+    )
     wait_until(lambda: heard == [0], SECONDS, "the connect")
     with wake.listening():
         assert wake.wait(SECONDS), "woken by the connect"
@@ -234,6 +240,73 @@ def test_what_this_process_says_does_not_come_back_to_it(log_url: str) -> None:
         assert wake.wait(SECONDS)
     for each in (listener.stop, wake.close, elsewhere.close, database.close):
         each()
+
+
+@ON_POSTGRESQL
+def test_it_is_told_whom_a_commit_is_for_or_that_it_may_be_anyone(log_url: str) -> None:
+    database = Database(log_url)
+    wake, elsewhere = PostgresWake(database), PostgresWake(database)
+
+    def hears(*said: Collection[str]) -> set[str]:
+        for each in said:
+            elsewhere.announce(each)
+        assert wake.wait(SECONDS)
+        time.sleep(0.1)  # what was said at once comes in two parts: the first, and all others
+        return set(wake.clear())
+
+    with wake.listening():
+        assert hears() == set(), "after the connect it may be anyone"
+        assert hears(["bells.ring"]) == {"bells.ring"}
+        assert hears(["bells.ring"], ["bells.toll", "bells.call"]) == {
+            "bells.ring",
+            "bells.toll",
+            "bells.call",
+        }
+        assert hears(["bells.ring"], []) == set()
+        assert hears([f"bells.{'long' * 20}.{n}" for n in range(100)]) == set(), "a payload has 8000 bytes"
+    for each in (wake.close, elsewhere.close, database.close):
+        each()
+
+
+def test_whom_a_commit_is_for_is_claimed_without_a_look(log_database: Database, start: Any) -> None:
+    calls: list[str] = []
+
+    class Listed(SqlDeliveries):
+        def waiting(self, recipients: Any) -> Any:
+            calls.append("look")
+            return super().waiting(recipients)
+
+        def claim(self, recipient: str, *args: Any, **more: Any) -> Any:
+            calls.append(recipient)
+            return super().claim(recipient, *args, **more)
+
+    bells = Bells(log_database, deliveries=lambda real: Listed(log_database, real._codec))
+    start(bells)
+    time.sleep(0.5)
+    calls.clear()
+    bells.bus.emit(Rung(number=1))
+    wait_until(hears(bells, 1), SECONDS, "the delivery")
+    assert {*calls[:2]} == {"bells.ring", "bells.write_down"}
+
+
+def test_a_worker_that_is_always_told_of_one_that_is_busy_looks_for_the_others_too(
+    log_database: Database, start: Any
+) -> None:
+    bells, gate = Bells(log_database), threading.Event()
+    start(bells, poll=0.1)
+    bells.script.deeds["ring"] = lambda _: gate.wait(SECONDS)
+    for number in range(1, 20):
+        bells.bus.emit(Rung(bell=f"bell-{number}", number=number))
+    wait_until(
+        lambda: len(bells.script.heard["ring"]) == FAST.threads, SECONDS, "all but one thread to be busy"
+    )
+    bells.bus.send_later(Tolled(), delay=timedelta(seconds=1))
+    until = time.monotonic() + 5
+    while not bells.script.heard["toll"] and time.monotonic() < until:
+        bells.wake.set(["bells.ring"])
+        time.sleep(0.001)
+    assert bells.script.heard["toll"] == [0]
+    gate.set()
 
 
 @ON_POSTGRESQL
@@ -295,3 +368,17 @@ def test_a_wake_of_one_process_is_an_event() -> None:
     wake.clear()
     assert not wake.wait(0.0)
     wake.close()
+
+
+def test_a_wake_says_whom_it_was_for_until_somebody_may_be_anyone() -> None:
+    wake = Wake()
+    wake.announce(["a", "b"])
+    wake.set(["b", "c"])
+    assert set(wake.clear()) == {"a", "b", "c"}
+    assert not wake.clear()
+    wake.announce(["a"])
+    wake.set()
+    wake.announce(["b"])
+    assert not wake.clear()
+    wake.announce(["b"])
+    assert set(wake.clear()) == {"b"}

@@ -6,13 +6,13 @@ import random
 import selectors
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import psycopg
 import structlog
 
-from .notifier import CHANNEL, Connect
+from .notifier import CHANNEL, Connect, named
 
 _LOG = structlog.get_logger("atomos.listener")
 
@@ -24,10 +24,11 @@ class Listener:
     """One thread that listens until it is stopped, and connects again whenever its connection was lost.
 
     `hear` is called for each notification, and after each connect: something may have been said meanwhile. It
-    gets the process id of the server's backend that has notified, zero after a connect.
+    gets the process id of the server's backend that has notified, zero after a connect, and the recipients that were
+    named, none for any.
     """
 
-    def __init__(self, connect: Connect, hear: Callable[[int], None]) -> None:
+    def __init__(self, connect: Connect, hear: Callable[[int, Collection[str]], None]) -> None:
         self._connect = connect
         self._hear = hear
         self._stopped = threading.Event()
@@ -50,7 +51,7 @@ class Listener:
                     with self._connect() as connection:
                         connection.execute(f"listen {CHANNEL}".encode())
                         pause = _FIRST_PAUSE
-                        self._hear(0)
+                        self._hear(0, ())
                         self._listen(connection)
                 except psycopg.Error as error:
                     _LOG.warning("listener.failed", error=str(error).strip(), pause=pause)
@@ -66,4 +67,4 @@ class Listener:
                 selector.select()
                 link.consume_input()
                 while (heard := link.notifies()) is not None:
-                    self._hear(heard.be_pid)
+                    self._hear(heard.be_pid, named(heard.extra))

@@ -68,7 +68,7 @@ class SqlMessageLog(MessageLog):
         except Exception as error:
             raise self.explain(error, "the message log") or error from error
         failpoint("append.after")
-        self.committed()
+        self.committed(records)
 
     def take_back(self, timer: str, why: str) -> bool:
         """Discard what is scheduled under a timer's title, in a transaction of its own."""
@@ -106,9 +106,9 @@ class SqlMessageLog(MessageLog):
                 if not log.answer(connection, record.envelope.id, answer):
                     raise Repeated(f"{type(record.message).__name__} {record.envelope.id} was obeyed before.")
 
-    def committed(self) -> None:
-        """Wake the workers."""
-        self._wake.announce()
+    def committed(self, records: Sequence[Record]) -> None:
+        """Wake the workers for what these records ask for."""
+        self._wake.announce({each.recipient for record in records for each in record.deliveries})
 
     def _message(self, record: Record) -> MessageRow:
         envelope, message = record.envelope, record.message

@@ -104,7 +104,7 @@ class SqlSchedules(Schedules):
                 self._rewrite(connection, planned)
         except Exception as error:
             raise self._log.explain(error, completes.recipient) or error from error
-        self._log.committed()
+        self._log.committed(records)
 
     def _planned(self, version: int, payload: str) -> Planned:
         found = self._codec.decode(Planned.wire_name, version, payload)

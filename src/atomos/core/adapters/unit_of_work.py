@@ -66,11 +66,12 @@ class SqlUnitOfWork(UnitOfWork):
 
     def _write(self, records: Sequence[Record], completes: Fence | None) -> None:
         self._log.write(self.session.connection(), records, completes)
+        self._written = records
 
     def _commit(self) -> None:
         self.session.commit()
         failpoint("commit.after")
-        self._log.committed()
+        self._log.committed(self._written)
 
     def _end(self) -> None:
         self._open.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -46,10 +46,10 @@ class PostgresWake(Wake):
         self._listener: Listener | None = None
         self._changing = threading.Lock()
 
-    def announce(self) -> None:
+    def announce(self, recipients: Collection[str] = ()) -> None:
         """Wake the workers of this process at once, and those of others as soon as they can be told."""
-        self.set()
-        self._notifier.say()
+        self.set(recipients)
+        self._notifier.say(recipients)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -71,9 +71,9 @@ class PostgresWake(Wake):
         """Send what is to be sent, and close the notifier's connection."""
         self._notifier.close()
 
-    def _heard(self, backend: int) -> None:
+    def _heard(self, backend: int, recipients: Collection[str]) -> None:
         if backend != self._notifier.backend:  # what this process said, its workers know
-            self.set()
+            self.set(recipients)
 
 
 class SqliteWake(Wake):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 
@@ -15,18 +15,31 @@ class Wake:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._said: set[str] | None = set()
+        self._saying = threading.Lock()
 
-    def announce(self) -> None:
-        """Say that something was committed, to the workers of every process. It neither waits nor fails."""
-        self.set()
+    def announce(self, recipients: Collection[str] = ()) -> None:
+        """Say that something was committed, to the workers of every process. It neither waits nor fails.
 
-    def set(self) -> None:
+        `recipients` are those whom it may be for; none given: any.
+        """
+        self.set(recipients)
+
+    def set(self, recipients: Collection[str] = ()) -> None:
         """Wake the workers of this process."""
-        self._event.set()
+        with self._saying:
+            self._said = {*self._said, *recipients} if recipients and self._said is not None else None
+            self._event.set()
 
-    def clear(self) -> None:
-        """Forget what was said so far: whoever clears it looks at the log next."""
-        self._event.clear()
+    def clear(self) -> Collection[str]:
+        """Forget what was said so far: whoever clears it looks at the log next.
+
+        Give the recipients that it was said of; none: it may be any.
+        """
+        with self._saying:
+            self._event.clear()
+            said, self._said = self._said, set()
+        return said or ()
 
     def wait(self, seconds: float) -> bool:
         """Wait to be woken, for so many seconds at most; say whether it was."""

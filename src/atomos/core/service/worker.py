@@ -6,7 +6,7 @@ import atexit
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack, suppress
 from time import monotonic
 
@@ -72,6 +72,7 @@ class Worker:
         self._stuck: tuple[Stuck, ...] = ()
         self._returns = Returns(self._handover(0.0, self._doubts), self._in_hand)
         self._ended = 0
+        self._look_due = 0.0
 
     def start(self) -> None:
         """Work in threads of its own until `stop`, or until the process ends."""
@@ -139,13 +140,13 @@ class Worker:
     def _look_again_and_again(self, crew: Crew, claimers: Claimers) -> None:
         enrolled, woken, errors = False, False, 0
         while not self._stopping.is_set():
-            self._wake.clear()
+            told = self._wake.clear()
             try:
                 if not enrolled:
                     self._enrol()
                     self._register()
                     enrolled = True
-                pause = self._look(crew, claimers, woken)
+                pause = self._look(crew, claimers, woken, told)
                 errors = 0
             except Exception as error:  # noqa: BLE001 - a worker outlives whatever happens to its database
                 errors += 1
@@ -155,17 +156,25 @@ class Worker:
             # Whoever had to rest when this worker was woken is looked at again after that rest.
             woken = not self._stopping.is_set() and (self._wake.wait(pause) or pause < self._settings.poll)
 
-    def _look(self, crew: Crew, claimers: Claimers, woken: bool) -> float:
-        """Have claimed what there is room for; give the seconds until the next look, if nobody wakes this worker."""
-        pause = self._settings.poll
-        wanted = []
-        for recipient in self._recipients:
+    def _look(self, crew: Crew, claimers: Claimers, woken: bool, told: Collection[str]) -> float:
+        """Have claimed what there is room for; give the seconds until the next look, if nobody wakes this worker.
+
+        `told` is whom something was committed for, as in `Wake.clear`: they are claimed without a look at the log,
+        which is for all, and due every so often.
+        """
+        pause, wanted = self._settings.poll, []
+        is_told = bool(told) and monotonic() < self._look_due
+        for recipient in filter(told.__contains__, self._recipients) if is_told else self._recipients:
             rest = self._pace.rest(recipient)
             if rest and woken:  # what it was woken for may be this one's
                 pause = min(pause, rest)
             elif not rest and not claimers.is_busy(recipient) and self._room(crew, recipient):
                 wanted.append(recipient)
-        for each in self._deliveries.waiting(wanted) if wanted else ():
+        found: Iterable[Waiting] = (Waiting(each, overdue=False) for each in wanted)
+        if not is_told:
+            self._look_due = monotonic() + self._settings.poll
+            found = self._deliveries.waiting(wanted) if wanted else ()
+        for each in found:
             claimers.ask(each)
         return pause
 
