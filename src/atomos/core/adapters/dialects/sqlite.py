@@ -243,9 +243,7 @@ class SqliteLog(LogDialect):
             "keys": json.dumps(keys),
         }
         _run(connection, _LEASE, values)
-        return [
-            ClaimedRow._make((id_, *row[1:13], _EPOCH + row[13] * _MICROSECOND, row[14])) for row in rows
-        ]
+        return [ClaimedRow._make((id_, *row[1:13], _EPOCH + row[13] * _MICROSECOND, row[14])) for row in rows]
 
     def complete(
         self, connection: Connection, lease: int, recipient: str, seqs: Sequence[int], now: Now
