@@ -1,4 +1,4 @@
-"""Claiming: threads that claim for several recipients side by side, for each one claim at a time."""
+"""Claiming: what one claim does, and threads that claim for several recipients, for each one claim at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,72 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from time import monotonic
 
-from .delivery import Waiting
+from .delivery import Deliveries, Waiting
+from .in_hand import Held, InHand
+from .pace import Pace, Unread
+from .waking import Wake
+
+
+class Claims:
+    """Claims for a worker: one batch of suspects at a time, and meanwhile what is behind none of them.
+
+    `lease` is how long a claim lasts without a renewal, in seconds.
+    """
+
+    def __init__(
+        self,
+        worker: str,
+        lease: float,
+        deliveries: Deliveries,
+        in_hand: InHand,
+        pace: Pace,
+        unread: Unread,
+        wake: Wake,
+    ) -> None:
+        self._worker = worker
+        self._lease = lease
+        self._deliveries = deliveries
+        self._in_hand = in_hand
+        self._pace = pace
+        self._unread = unread
+        self._wake = wake
+
+    def claim(self, recipient: str, room: int) -> Held | None:
+        """Claim at most `room` rows of a recipient, and take them in hand; None where there are none."""
+        suspects = self._in_hand.may_have_suspects()
+        held = self._claim(recipient, room, suspects=suspects)
+        if held is None and not suspects and self._in_hand.may_have_suspects():
+            # Those in hand ended meanwhile, and whoever ended them could not know of this claim.
+            held = self._claim(recipient, room, suspects=True)
+        return held
+
+    def ended(self, held: Held) -> None:
+        """Note that rows of a batch ended: after the last suspect, who was passed by is looked at again."""
+        if held.batch.is_suspect and not held.has_suspects:
+            self._look_again()
+
+    def _claim(self, recipient: str, room: int, *, suspects: bool) -> Held | None:
+        until, held = monotonic() + self._lease, None
+        try:
+            unread = self._unread.of(recipient)
+            batch = self._deliveries.claim(recipient, room, self._worker, unread, suspects=suspects)
+            rows = len(batch.claimed)
+            # After a loss claims are small: no rest between them.
+            seconds = 0.0 if batch.is_suspect else batch.seconds
+            self._pace.claimed(recipient, seconds, rows, passed_by=not suspects and not rows)
+            if rows:
+                held = Held(batch, until)
+                self._in_hand.add(held)
+        finally:
+            if suspects:
+                self._in_hand.claimed()
+                if held is None or not held.has_suspects:
+                    self._look_again()
+        return held
+
+    def _look_again(self) -> None:
+        if self._pace.end_rest():
+            self._wake.set()
 
 
 class Claimers:

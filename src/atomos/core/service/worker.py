@@ -13,11 +13,11 @@ from time import monotonic
 import structlog
 
 from .bus import MessageBus
-from .claiming import Claimers
+from .claiming import Claimers, Claims
 from .delivery import Batch, Deliveries, Waiting
 from .envelope import new_id
 from .handover import Handover, Usual, said
-from .in_hand import Held, InHand, Tray
+from .in_hand import InHand, Tray
 from .pace import MOST_A_CLAIM, Pace, Unread
 from .ports import Unavailable
 from .probing import NO_DOUBT, Doubts
@@ -65,6 +65,9 @@ class Worker:
         self._pace = Pace(self._share)
         self._in_hand = InHand()
         self._unread = Unread()
+        self._claims = Claims(
+            self.id, settings.lease, deliveries, self._in_hand, self._pace, self._unread, wake
+        )
         self._doubts = Doubts(settings.doubt, deliveries)
         self._stopping = threading.Event()
         self._given_up = float("inf")
@@ -192,7 +195,7 @@ class Worker:
             if waiting.overdue:
                 self._deliveries.tidy(recipient)
             room = self._room(crew, recipient)
-            held = self._claim(recipient, room) if room and not self._stopping.is_set() else None
+            held = self._claims.claim(recipient, room) if room and not self._stopping.is_set() else None
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are claimed meanwhile
             self._pace.failed(recipient)
             _LOG.error("worker.claim_failed", worker=self.id, recipient=recipient, error=said(error))
@@ -202,37 +205,6 @@ class Worker:
         if not crew.give(held, held.runs()):
             self._returns.give([(held, held.runs())])
         self._wake.set()
-
-    def _claim(self, recipient: str, room: int) -> Held | None:
-        suspects = self._in_hand.may_have_suspects()
-        held = self._claim_once(recipient, room, suspects=suspects)
-        if held is None and not suspects and self._in_hand.may_have_suspects():
-            # Those in hand ended meanwhile, and whoever ended them could not know of this claim.
-            held = self._claim_once(recipient, room, suspects=True)
-        return held
-
-    def _claim_once(self, recipient: str, room: int, *, suspects: bool) -> Held | None:
-        until, held = monotonic() + self._settings.lease, None
-        try:
-            unread = self._unread.of(recipient)
-            batch = self._deliveries.claim(recipient, room, self.id, unread, suspects=suspects)
-            rows = len(batch.claimed)
-            # After a loss claims are small: no rest between them.
-            seconds = 0.0 if batch.is_suspect else batch.seconds
-            self._pace.claimed(recipient, seconds, rows, passed_by=not suspects and not rows)
-            if rows:
-                held = Held(batch, until)
-                self._in_hand.add(held)
-        finally:
-            if suspects:
-                self._in_hand.claimed()
-                if held is None or not held.has_suspects:
-                    self._suspects_ended()
-        return held
-
-    def _suspects_ended(self) -> None:
-        if self._pace.end_rest():
-            self._wake.set()
 
     def _portion(self, batch: Batch) -> int:
         # What is done of suspects is written down at once: it does not go alone because of the one that kills.
@@ -251,8 +223,7 @@ class Worker:
             handover.write_down(held)
         finally:
             self._in_hand.end(held, tray.taken)
-            if held.batch.is_suspect and not held.has_suspects:
-                self._suspects_ended()
+            self._claims.ended(held)
             if self._pace.room(recipient, self._in_hand.of(recipient)):
                 self._wake.set()
 
@@ -260,7 +231,7 @@ class Worker:
         if waiting.overdue:
             self._deliveries.tidy(waiting.recipient)
         ended = 0
-        while held := self._claim(waiting.recipient, MOST_A_CLAIM):
+        while held := self._claims.claim(waiting.recipient, MOST_A_CLAIM):
             try:
                 ended += handover.carry_out(Tray(held, held.runs(), monotonic()))
                 handover.write_down(held)
