@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from psycopg.errors import UndefinedTable
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -230,3 +231,23 @@ def test_on_sqlite_a_look_does_not_wait_for_the_readers_of_the_application(
     taken(database.reader)
     with database.look() as connection:
         assert connection.execute(text("select 1")).scalar() == 1
+
+
+@ON_POSTGRESQL
+def test_a_glance_is_on_the_connection_that_the_next_unit_of_work_takes_and_leaves_it_as_it_was(
+    database: Database,
+) -> None:
+    with database.glance() as driver:
+        assert driver.autocommit
+    with database.writer.connect() as connection:
+        assert connection.connection.driver_connection is driver
+        assert not driver.autocommit
+
+
+@ON_POSTGRESQL
+def test_a_glance_that_fails_lets_its_connection_go(database: Database) -> None:
+    with pytest.raises(UndefinedTable), database.glance() as driver:
+        driver.execute("select from nowhere")
+    assert driver.closed
+    with database.writer.connect() as connection:
+        assert connection.scalar(text("select 1")) == 1

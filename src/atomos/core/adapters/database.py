@@ -99,6 +99,21 @@ class Database:
             yield connection
 
     @contextmanager
+    def glance(self) -> Iterator[Any]:
+        """Open a driver's connection for one statement of the same kind, in front of a unit of work.
+
+        SQLAlchemy would cost more than the statement. On PostgreSQL the connection is one of `writer`: the unit of
+        work takes it next, and both the server's process and the trust in it are fresh. Raises `Unavailable`.
+        """
+        with _explained():
+            if self.dialect == "sqlite":
+                with self._looks.connect() as connection:
+                    yield connection.connection.driver_connection
+            else:
+                with postgres.outside_transactions(self.writer) as driver:
+                    yield driver
+
+    @contextmanager
     def snapshot(self, *, patient: bool = False) -> Iterator[Connection]:
         """Open a read-only transaction that sees what was committed at its beginning; never a replica's.
 

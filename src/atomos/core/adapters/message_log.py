@@ -15,7 +15,7 @@ from ..service.waking import Wake
 from .codec import Codec, fingerprint
 from .database import Database
 from .database_errors import explain
-from .dialects import DeliveryRow, MessageRow, dialect_of
+from .dialects import Answered, DeliveryRow, MessageRow, dialect_named, dialect_of
 
 _STORED = text("select name, version, cast(payload as text) from atomos_message where id = :id")
 
@@ -34,8 +34,8 @@ class SqlMessageLog(MessageLog):
     def recall(self, message_id: str, message: Any) -> Recalled | None:
         """Find what the sender of this message was told, or None. Raises `Reused` when its content was another."""
         try:
-            with self._database.look() as connection:
-                found = dialect_of(connection).recall(connection, message_id)
+            with self._database.glance() as driver:
+                found = dialect_named(self._database.dialect).recall(driver, message_id)
         except Exception as error:
             raise self.explain(error, "the message log") or error from error
         if found is None:
@@ -57,7 +57,8 @@ class SqlMessageLog(MessageLog):
     def knows(self, message_id: str) -> bool:
         """Whether a message of this id is stored."""
         with self._database.look() as connection:
-            return dialect_of(connection).recall(connection, message_id) is not None
+            driver = connection.connection.driver_connection
+            return dialect_of(connection).recall(driver, message_id) is not None
 
     def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:
         """Store records in a transaction of their own, and complete a delivery with them."""
@@ -96,19 +97,21 @@ class SqlMessageLog(MessageLog):
             log.discard(connection, timer, f"replaced by {id_}", None)
         messages = [self._message(record) for record in records if not record.stored]
         deliveries = [row for record in records for row in _deliveries(record)]
-        if not log.write(connection, messages, deliveries, completes, None):
-            raise LeaseLost(
-                f"{completes.recipient if completes else ''} does not hold its delivery any more."
-            )
-        for record in records:
-            if record.stored:
-                answer = self._codec.encode_answer(record.answer)
-                if not log.answer(connection, record.envelope.id, answer):
-                    raise Repeated(f"{type(record.message).__name__} {record.envelope.id} was obeyed before.")
+        obeyed = next((record for record in records if record.stored), None)
+        written = log.write(connection, messages, deliveries, completes, self._answered(obeyed), None)
+        if completes is not None and not written.held:
+            raise LeaseLost(f"{completes.recipient} does not hold its delivery any more.")
+        if obeyed is not None and not written.is_new:
+            raise Repeated(f"{type(obeyed.message).__name__} {obeyed.envelope.id} was obeyed before.")
 
     def committed(self, records: Sequence[Record]) -> None:
         """Wake the workers for what these records ask for."""
         self._wake.announce({each.recipient for record in records for each in record.deliveries})
+
+    def _answered(self, obeyed: Record | None) -> Answered | None:
+        if obeyed is None:
+            return None
+        return Answered(obeyed.envelope.id, self._codec.encode_answer(obeyed.answer))
 
     def _message(self, record: Record) -> MessageRow:
         envelope, message = record.envelope, record.message

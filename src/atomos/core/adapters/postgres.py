@@ -123,6 +123,21 @@ def run_as_it_is(connection: Connection, statement: bytes, values: Any) -> psyco
 
 
 @contextmanager
+def outside_transactions(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
+    """Open a pooled connection of the driver, past SQLAlchemy, whose statements are transactions of their own."""
+    pooled = engine.raw_connection()
+    driver = cast("psycopg.Connection[Any]", pooled.driver_connection)
+    try:
+        driver.set_autocommit(True)
+        yield driver
+        driver.set_autocommit(False)
+    except BaseException as error:
+        pooled.invalidate(error)
+        raise
+    pooled.close()
+
+
+@contextmanager
 def _driver_of(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     try:

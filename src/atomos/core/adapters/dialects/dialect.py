@@ -6,7 +6,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -40,6 +40,23 @@ class DeliveryRow(NamedTuple):
     status: str
     until: datetime | None
     timer: str | None
+
+
+class Answered(NamedTuple):
+    """A command that was stored when it was decided, and its answer (JSON text), which is added now."""
+
+    message_id: str
+    answer: str
+
+
+class Written(NamedTuple):
+    """What a write met; where one is false, the transaction must not commit.
+
+    `held`: the delivery to be completed was held. `is_new`: the command to be answered had no answer yet.
+    """
+
+    held: bool = True
+    is_new: bool = True
 
 
 class ClaimedRow(NamedTuple):
@@ -92,9 +109,10 @@ class LogDialect(ABC):
         messages: Sequence[MessageRow],
         deliveries: Sequence[DeliveryRow],
         completes: Fence | None,
+        answered: Answered | None,
         now: Now,
-    ) -> bool:
-        """Insert messages and deliveries, and complete a delivery. False: it is not held any more."""
+    ) -> Written:
+        """Insert messages and deliveries, complete a delivery, and add the answer to a command."""
 
     @abstractmethod
     def lock_keys(self, connection: Connection, keys: Sequence[str]) -> None:
@@ -105,12 +123,8 @@ class LogDialect(ABC):
         """Discard what is scheduled under a timer's title, and note why; False: nothing was."""
 
     @abstractmethod
-    def answer(self, connection: Connection, message_id: str, answer: str) -> bool:
-        """Add the answer to a command that was stored when it was decided. False: it has one already."""
-
-    @abstractmethod
-    def recall(self, connection: Connection, message_id: str) -> tuple[str, str | None] | None:
-        """Find a message's fingerprint and answer (JSON text)."""
+    def recall(self, driver: Any, message_id: str) -> tuple[str, str | None] | None:
+        """Find a message's fingerprint and answer (JSON text), on the driver's connection and outside transactions."""
 
     @abstractmethod
     def enrol(self, connection: Connection, recipients: Sequence[str], at_once: Mapping[str, int]) -> None:

@@ -7,13 +7,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Connection
 
 from ...service.delivery import ALONE, MOST_SUSPECTS, Failure, Fence, Rows, Status, Waiting
 from ..postgres import run as _run
-from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now, Register, new_lease
+from .dialect import (
+    Answered,
+    ClaimedRow,
+    DeliveryRow,
+    LogDialect,
+    MessageRow,
+    Now,
+    Register,
+    Written,
+    new_lease,
+)
 from .postgresql_write import write
 
 # The database's clock only. `now()` would be the transaction's start, and shorten leases.
@@ -26,8 +36,6 @@ set status = 'discarded', until = null, completed_at = {_NOW},
       jsonb_build_array(jsonb_build_object('at', {_NOW}, 'error', %(why)s::text)) || errors, '$[0 to 4]')
 where timer = %(timer)s and status = 'scheduled'
 """
-
-_ANSWER = "update atomos_message set answer = %s where id = %s and answer is null"
 
 _RECALL = "select fingerprint, answer::text from atomos_message where id = %s"
 
@@ -175,10 +183,11 @@ class PostgresLog(LogDialect):
         messages: Sequence[MessageRow],
         deliveries: Sequence[DeliveryRow],
         completes: Fence | None,
+        answered: Answered | None,
         now: Now,
-    ) -> bool:
-        """Insert messages and deliveries, and complete a delivery: in one statement, where they are not many."""
-        return write(connection, messages, deliveries, completes, now)
+    ) -> Written:
+        """Do it in one statement, where the rows are not many."""
+        return write(connection, messages, deliveries, completes, answered, now)
 
     def lock_keys(self, connection: Connection, keys: Sequence[str]) -> None:
         """Take transaction-level advisory locks."""
@@ -188,13 +197,9 @@ class PostgresLog(LogDialect):
         """Discard what is scheduled, by its partial index."""
         return _run(connection, _DISCARD, {"timer": timer, "why": why, "now": now}).rowcount > 0
 
-    def answer(self, connection: Connection, message_id: str, answer: str) -> bool:
-        """Add the answer to a stored command."""
-        return _run(connection, _ANSWER, [answer, message_id]).rowcount == 1
-
-    def recall(self, connection: Connection, message_id: str) -> tuple[str, str | None] | None:
+    def recall(self, driver: Any, message_id: str) -> tuple[str, str | None] | None:
         """Find a message's fingerprint and answer."""
-        return cast("tuple[str, str | None] | None", _run(connection, _RECALL, [message_id]).fetchone())
+        return cast("tuple[str, str | None] | None", driver.execute(_RECALL, [message_id]).fetchone())
 
     def enrol(self, connection: Connection, recipients: Sequence[str], at_once: Mapping[str, int]) -> None:
         """Add recipients to the register, and set their most at once."""

@@ -15,7 +15,17 @@ from typing import Any, cast
 from sqlalchemy import Connection
 
 from ...service.delivery import ALONE, MOST_SUSPECTS, Failure, Fence, Rows, Status, Waiting
-from .dialect import ClaimedRow, DeliveryRow, LogDialect, MessageRow, Now, Register, new_lease
+from .dialect import (
+    Answered,
+    ClaimedRow,
+    DeliveryRow,
+    LogDialect,
+    MessageRow,
+    Now,
+    Register,
+    Written,
+    new_lease,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -114,6 +124,8 @@ values (:id, :worker, :recipient, :until, :seqs, :keys)
 
 _RENEW = "update atomos_lease set until = ? where id in (select value from json_each(?)) returning id"
 
+_ANSWER = "update atomos_message set answer = :answer where id = :message_id and answer is null"
+
 _FAIL = """
 update atomos_delivery
 set status = :status, attempts = attempts + :counts, until = :until, completed_at = :completed_at,
@@ -136,19 +148,22 @@ class SqliteLog(LogDialect):
         messages: Sequence[MessageRow],
         deliveries: Sequence[DeliveryRow],
         completes: Fence | None,
+        answered: Answered | None,
         now: Now,
-    ) -> bool:
-        """Insert messages and deliveries, one statement each, and complete a delivery."""
+    ) -> Written:
+        """Insert messages and deliveries, complete a delivery and add an answer, one statement each."""
         if completes is not None and not self.complete(
             connection, completes.lease, completes.recipient, [completes.seq], now
         ):
-            return False
+            return Written(held=False)
         recorded = _micros(now)
         rows = [(*row, recorded) for row in messages]
         _insert(connection, "atomos_message", (*MessageRow._fields, "recorded_at"), rows)
         due = [row if row.until is None else row._replace(until=_micros(row.until)) for row in deliveries]  # type: ignore[arg-type]
         _insert(connection, "atomos_delivery", DeliveryRow._fields, due)
-        return True
+        if answered is None:
+            return Written()
+        return Written(is_new=_run(connection, _ANSWER, answered._asdict()).rowcount == 1)
 
     def lock_keys(self, connection: Connection, keys: Sequence[str]) -> None:
         """Nothing to do: there is one writer at a time."""
@@ -158,14 +173,9 @@ class SqliteLog(LogDialect):
         values = {"timer": timer, "why": why, "now": (at := _micros(now)), "at": _iso(at)}
         return _run(connection, _DISCARD, values).rowcount > 0
 
-    def answer(self, connection: Connection, message_id: str, answer: str) -> bool:
-        """Add the answer to a stored command."""
-        statement = "update atomos_message set answer = ? where id = ? and answer is null"
-        return _run(connection, statement, (answer, message_id)).rowcount == 1
-
-    def recall(self, connection: Connection, message_id: str) -> tuple[str, str | None] | None:
+    def recall(self, driver: Any, message_id: str) -> tuple[str, str | None] | None:
         """Find a message's fingerprint and answer."""
-        found = _run(connection, "select fingerprint, answer from atomos_message where id = ?", (message_id,))
+        found = driver.execute("select fingerprint, answer from atomos_message where id = ?", (message_id,))
         return cast("tuple[str, str | None] | None", found.fetchone())
 
     def enrol(self, connection: Connection, recipients: Sequence[str], at_once: Mapping[str, int]) -> None:
