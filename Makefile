@@ -7,6 +7,9 @@ RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 XDIST  ?= -n 2
 
+# Tests start many processes; without bytecode each of them compiles the whole framework anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run dev test test-all check format lint types contracts faults bench lock clean
 
@@ -19,16 +22,20 @@ run: $(RUN) ## set everything up and serve on http://127.0.0.1:8000 (SQLite, one
 dev: $(DEV) ## serve with reloader and debugger (`make dev SQL=1` prints every statement)
 	@$(BIN)/atomos run --dev $(if $(SQL),--sql)
 
-test: $(DEV) ## every test that needs no service, but the faults
+QUICK := not services and not slow
+OTHER := services or slow or hypothesis
+APART := tests/architecture tests/typing tests/e2e tests/faults
+
+test: $(DEV) ## what needs no service and no patience: not the faults, nor what is marked `slow`
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(XDIST) -m "not services" --ignore tests/e2e --ignore tests/faults
+	$(BIN)/coverage run -m pytest $(XDIST) -m "$(QUICK)" $(APART:%=--ignore %)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
-	$(BIN)/pytest $(XDIST) --dist load -m "not services" tests/e2e
+	$(BIN)/pytest $(XDIST) -m "$(QUICK)" tests/architecture tests/typing tests/e2e
 
-test-all: $(DEV) ## what needs services (PostgreSQL: ATOMOS_TEST_POSTGRES_URL), and the faults
-	$(BIN)/pytest $(XDIST) -m services --ignore tests/e2e --ignore tests/faults
-	$(BIN)/pytest $(XDIST) --dist load -m services tests/e2e
+test-all: $(DEV) ## the rest: services (PostgreSQL: ATOMOS_TEST_POSTGRES_URL), `slow`, faults, many examples
+	ATOMOS_TEST_EXAMPLES=long $(BIN)/pytest $(XDIST) -m "$(OTHER)" $(APART:%=--ignore %)
+	$(BIN)/pytest $(XDIST) --dist load -m "$(OTHER)" tests/e2e
 	$(BIN)/pytest $(XDIST) --dist load tests/faults
 
 check: format lint types contracts test test-all ## all that CI runs

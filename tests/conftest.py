@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from atomos.testing.databases import PostgresTemplate, SqliteTemplate, fresh_url, made_postgres_template
 
-# A busy machine is no mistake of the code.
-settings.register_profile("atomos", deadline=None)
-settings.load_profile("atomos")
+# A busy machine is no mistake of the code. `make test` looks at a few examples of each kind, `make test-all` at many.
+settings.register_profile("short", deadline=None, max_examples=30)
+settings.register_profile("long", deadline=None, max_examples=300)
+settings.load_profile(os.environ.get("ATOMOS_TEST_EXAMPLES", "short"))
+
+# As `logs.configure` has it: the default draws a traceback with all variables, for most of a second.
+_PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
 

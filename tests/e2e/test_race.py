@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 
 from .conftest import StartService
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CLIENTS = 8
 LINES = 100

@@ -103,6 +103,7 @@ def nothing_is_missing(summary: dict[str, Any], files: Files) -> None:
         assert sum(outcomes.values()) == rows == summary[kind]["rows"], outcomes
 
 
+@pytest.mark.slow
 def test_with_one_connection_every_line_gets_the_batch_that_it_gets_by_hand(
     start_service: StartService, database: Database, tmp_path: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_with_one_connection_every_line_gets_the_batch_that_it_gets_by_hand(
     assert database.messages() == messages
 
 
+@pytest.mark.slow
 def test_with_eight_connections_no_batch_is_over_allocated_and_no_line_is_missing(
     start_service: StartService, database: Database, tmp_path: Path
 ) -> None:
@@ -131,6 +133,7 @@ def test_with_eight_connections_no_batch_is_over_allocated_and_no_line_is_missin
     assert (database.promised(), database.messages()) == (promised, messages)
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_the_load_the_result_is_the_same(
     start_service: StartService, database: Database, tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from multiprocessing.queues import Queue
 
+import pytest
+
 from atomos.core.adapters import Database, SqlMessageLog
 from atomos.core.adapters.codec import Codec
 from atomos.core.adapters.dialects import dialect_of
@@ -26,6 +28,7 @@ KEYS = 200
 SECONDS = 60.0
 
 
+@pytest.mark.slow
 def test_of_processes_that_race_each_row_is_done_once_and_each_key_in_order(log_database: Database) -> None:
     seed = int(os.environ.get("ATOMOS_TEST_SEED") or time.time_ns() % 1_000_000_000)
     print(f"ATOMOS_TEST_SEED={seed}")

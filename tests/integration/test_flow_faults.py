@@ -74,6 +74,7 @@ def running(log_database: Database) -> Iterator[tuple[Bells, Worker]]:
     worker.stop()
 
 
+@pytest.mark.slow
 def test_ten_thousand_commands_of_one_trigger_are_stored_in_one_transaction_and_each_is_obeyed_once(
     log_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +95,7 @@ def test_ten_thousand_commands_of_one_trigger_are_stored_in_one_transaction_and_
     assert sorted(bells.counts()) == [*range(wanted)]
 
 
+@pytest.mark.slow
 def test_ten_thousand_that_are_due_in_the_same_second_are_each_delivered_once(
     running: tuple[Bells, Worker],
 ) -> None:

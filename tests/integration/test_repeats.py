@@ -207,6 +207,7 @@ def test_a_command_that_fails_holds_up_the_next_of_its_key(
 # In processes.
 
 
+@pytest.mark.slow
 def test_a_worker_killed_between_two_commands_of_a_trigger_leaves_the_rest_to_another(
     log_database: Database,
     start: Start,  # noqa: F811
@@ -247,6 +248,7 @@ def senders(log_url: str) -> Iterator[list[subprocess.Popen[str]]]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_of_two_processes_that_send_one_message_at_the_same_instant_both_are_told_the_same(
     senders: list[Any], log_database: Database
 ) -> None:

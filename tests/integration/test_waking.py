@@ -102,6 +102,7 @@ def test_a_commit_of_another_process_wakes_the_worker(other: Any, start: Any) ->
         wait_until(hears(bells, *range(1, number + 1)), SECONDS, "the delivery")
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_after_its_commit_has_woken_the_worker(
     log_url: str, other: Any, start: Any
 ) -> None:

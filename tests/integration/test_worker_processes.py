@@ -20,6 +20,8 @@ from atomos.testing.processes import wait_until
 from .worker_process import POISON, SETTINGS
 from .worker_samples import Bells, Chimed, Rung
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 40.0
 BLOWS, ROWS, BELLS = 4, 80, 20
 MOST_ROWS = 20 * ROWS

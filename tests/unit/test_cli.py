@@ -605,6 +605,7 @@ def test_the_reloaders_child_shows_what_is_wrong_and_waits_for_it_to_be_mended(
     assert b"did you mean bell?" in body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_prints_its_id_and_stops_when_asked_to(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "atomos", "worker"]

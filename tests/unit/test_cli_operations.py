@@ -14,6 +14,7 @@ import structlog
 
 from atomos.core.adapters.logs import QUIET
 from atomos.core.service.envelope import new_id
+from atomos.testing.databases import SqliteTemplate
 
 from .test_cli import BATCH, Command, command, environment
 
@@ -75,8 +76,9 @@ class Log:
 
 
 @pytest.fixture
-def log(command: Command, tmp_path: Path) -> Log:
-    command("db", "upgrade")
+def log(sqlite_template: SqliteTemplate, tmp_path: Path) -> Log:
+    """A migrated database, where `environment` says that it is."""
+    sqlite_template.fresh(tmp_path)
     return Log(tmp_path / "atomos.db")
 
 

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Annotated, Any, Literal, NewType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atomos.core.domain import AtLeast, AtMost, Length, Pattern, Sensitive, ValueObject
@@ -29,7 +29,6 @@ Grams = NewType("Grams", int)
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 
-@settings(deadline=None)
 @given(text=st.text(), least=st.integers(0, 20), most=st.none() | st.integers(0, 20))
 def test_a_length_is_judged_by_its_bounds(text: str, least: int, most: int | None) -> None:
     fits = least <= len(text) and (most is None or len(text) <= most)
@@ -37,14 +36,12 @@ def test_a_length_is_judged_by_its_bounds(text: str, least: int, most: int | Non
     assert (Length(least, most).problem(text) is None) == fits
 
 
-@settings(deadline=None)
 @given(number=st.integers() | st.decimals(allow_nan=False), bound=st.integers())
 def test_a_number_is_judged_by_its_bounds(number: int | Decimal, bound: int) -> None:
     assert (AtLeast(bound).problem(number) is None) == (number >= bound)
     assert (AtMost(bound).problem(number) is None) == (number <= bound)
 
 
-@settings(deadline=None)
 @given(text=st.text(alphabet="ab\n", max_size=6))
 def test_a_pattern_is_judged_by_the_whole_text(text: str) -> None:
     assert (Pattern("a+b*").problem(text) is None) == (re.compile("a+b*").fullmatch(text) is not None)
@@ -134,7 +131,6 @@ def test_a_value_that_keeps_its_annotation_has_no_problem(annotation: Any, value
     assert checks_of(annotation)(value) is None
 
 
-@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
 def test_a_check_judges_whatever_it_is_given(value: Any) -> None:
     class_of = {"text": Annotated[str, Length(1, 5), Pattern("[a-z]*")], "count": Annotated[int, AtLeast(0)]}

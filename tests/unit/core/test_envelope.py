@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atomos.core.service import SYSTEM, Envelope, NoHandling, Principal
@@ -46,7 +46,6 @@ def test_new_ids_are_sorted_and_differ() -> None:
     assert {UUID(each).version for each in ids} == {7}
 
 
-@settings(deadline=None)
 @given(names=NAMES)
 def test_a_derived_id_is_the_same_every_time(names: list[str | int]) -> None:
     parent = new_id()
@@ -54,7 +53,6 @@ def test_a_derived_id_is_the_same_every_time(names: list[str | int]) -> None:
     assert derived_id(parent, *names) == derived_id(parent, *names)
 
 
-@settings(deadline=None)
 @given(names=NAMES, parent=st.uuids())
 def test_a_derived_id_is_a_canonical_uuid_of_version_8(names: list[str | int], parent: UUID) -> None:
     for made in (derived_id(str(parent), *names), hashed_id(*names)):
@@ -62,7 +60,6 @@ def test_a_derived_id_is_a_canonical_uuid_of_version_8(names: list[str | int], p
         assert (UUID(made).version, UUID(made).variant) == (8, "specified in RFC 4122")
 
 
-@settings(deadline=None)
 @given(names=NAMES)
 def test_a_derived_id_is_sorted_beside_its_parent(names: list[str | int]) -> None:
     parent = new_id()
@@ -70,7 +67,6 @@ def test_a_derived_id_is_sorted_beside_its_parent(names: list[str | int]) -> Non
     assert derived_id(parent, *names)[:13] == parent[:13]
 
 
-@settings(deadline=None)
 @given(one=NAMES, other=NAMES)
 def test_other_names_give_another_id(one: list[str | int], other: list[str | int]) -> None:
     parent = new_id()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from types import FunctionType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -192,6 +193,7 @@ def _fillable(parameters: list[inspect.Parameter], hints: Mapping[str, Any]) -> 
             yield "ATM022", f"parameter {each.name} has no annotation"
 
 
+@lru_cache(maxsize=1000)  # of a class, the whole file is parsed each time
 def _line(target: Callable[..., Any] | type) -> int:
     code = getattr(target, "__code__", None)
     return code.co_firstlineno if code is not None else inspect.getsourcelines(target)[1]
