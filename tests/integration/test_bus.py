@@ -13,7 +13,7 @@ from sqlalchemy import text
 from atomos.allocation.domain.errors import LineDiffers, UnknownSku
 from atomos.allocation.domain.events import LineAllocation
 from atomos.allocation.service.queries import AllocatedLine, AllocationsOf, ProductOf
-from atomos.core.domain import Created
+from atomos.core.domain import Created, DomainError
 from atomos.core.service import MessageBus, NotPermitted, Origin, Principal, Reused
 from atomos.core.service.envelope import new_id
 from atomos.testing import MovedClock, RecordedNotifications
@@ -90,8 +90,10 @@ def test_a_repeat_is_told_what_the_first_was_told(bus: MessageBus, rows: Rows) -
 def test_a_repeat_is_answered_also_when_the_handler_would_refuse_it(bus: MessageBus) -> None:
     bus.emit(BatchReceivedFactory())
     bus.emit(OrderLineReceivedFactory(order_id="order-1"))
-    cancelled, origin = OrderLineCancelledFactory(), Origin(id=new_id())
+    cancelled, origin = OrderLineCancelledFactory(order_id="order-1"), Origin(id=new_id())
     bus.emit(cancelled, origin)
+    with pytest.raises(DomainError):
+        bus.emit(cancelled)  # under another id, the handler refuses what is cancelled already
     bus.emit(cancelled, origin)
 
 

@@ -252,6 +252,20 @@ def test_claims_of_one_recipient_wait_for_each_other_and_for_no_other_recipient(
 
 
 @ON_POSTGRESQL
+def test_tidying_waits_for_claims_and_for_operators_of_its_recipient(postgres: Log, beside: Any) -> None:
+    postgres.send("red")
+    postgres.claim()
+    postgres.clock.move(seconds=LEASE + 1)
+    with postgres.database.transaction() as connection:
+        assert dialect_of(connection).lock_recipient(connection, "mail")
+        tidying = beside(postgres.moved.tidy, "mail")
+        wait_until(lambda: is_blocked(postgres) or tidying.done(), SECONDS, "it to wait")
+        assert not tidying.done()
+    tidying.result(SECONDS)
+    assert postgres.rows("losses") == [(1,)]
+
+
+@ON_POSTGRESQL
 def test_a_claim_that_waited_for_its_turn_sees_what_was_decided_meanwhile(postgres: Log, beside: Any) -> None:
     postgres.send("red", "red", "blue")
     with postgres.database.transaction() as connection:

@@ -22,6 +22,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from atomos.core.adapters.notifications import EmailNotifications, LogNotifications
 from atomos.core.service.ports import NotificationRefused, Notifications, Unavailable
 from atomos.testing.conformance.notifications import NotificationsSuite
+from atomos.testing.databases import need_service
 from atomos.testing.fakes import RecordedNotifications, SentNotification
 
 SENDER = "Shop <shop@example.com>"
@@ -370,7 +371,7 @@ class Keys:
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
     if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl command to make a certificate")
+        need_service("openssl", FileNotFoundError("there is no such command, and it makes the certificate"))
     return Keys(tmp_path_factory.mktemp("keys"))
 
 

@@ -7,13 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from atomos.core.adapters import Database
+from atomos.core.adapters.dialects import dialect_of
 from atomos.core.domain import Event
 from atomos.core.service.delivery import NO_ROWS, Delivery
 from atomos.core.service.operations import DISCARDABLE, RETRIABLE, Declined, DeliveryFilter, MessageFilter
 from atomos.core.service.routes import Route
+from atomos.testing.processes import wait_until
 
+from .conftest import ON_POSTGRESQL
 from .operations_log import LEASE, Log, Row, Sent
 
 DEAD = DeliveryFilter(RETRIABLE)
@@ -34,6 +38,12 @@ def hear(event: Event[Any]) -> None:
 
 def heard(name: str, *, kind: str = "reaction", by: str | None = None) -> Route:
     return Route(kind, "operations", Sent, hear, name, by)
+
+
+def is_blocked(log: Log) -> bool:
+    """Whether a connection waits for a lock in this database."""
+    waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    return bool(log.look(waiting))
 
 
 # Retry and discard
@@ -102,6 +112,25 @@ def test_a_discard_leaves_alone_what_a_lease_holds(log: Log) -> None:
     assert log.deliveries.complete([held.fence], NO_ROWS) == 1
 
 
+@ON_POSTGRESQL
+def test_a_discard_waits_for_a_claim_and_leaves_alone_what_that_took(log: Log) -> None:
+    ((_, seq),) = log.put(Row("mail", "ready"))
+    with ThreadPoolExecutor(1) as pool:
+        with log.database.transaction() as connection:
+            assert dialect_of(connection).lock_recipient(connection, "mail")
+            discarding = pool.submit(log.control.discard, ANY, "ana", "told by phone")
+            wait_until(lambda: discarding.done() or is_blocked(log), 10, "it to wait")
+            connection.execute(
+                text(
+                    "insert into atomos_lease (worker, recipient, until, seqs, keys) "
+                    "values ('w', 'mail', now() + interval '1 minute', array[cast(:seq as bigint)], '{}')"
+                ),
+                {"seq": seq},
+            )
+        assert discarding.result(10) == 0
+    assert log.rows("status") == [("ready",)]
+
+
 def test_the_key_of_what_was_discarded_goes_on(log: Log) -> None:
     log.put(Row("mail", "parked", "red"), Row("mail", "ready", "red"))
     assert not log.deliveries.claim("mail", 10, "me").claimed
@@ -162,6 +191,19 @@ def test_a_new_recipient_gets_what_was_recorded_since_in_order_and_once(log: Log
     assert stored == [(known, None), *((id_, "red") for id_ in ids)]
     assert log.inspection.audit([]).damages == ()
     assert len(log.deliveries.claim("new", 10, "me").claimed) == 4
+
+
+@ON_POSTGRESQL
+def test_a_backfill_waits_for_a_claim_so_that_nothing_overtakes_what_it_adds(log: Log) -> None:
+    since = log.clock.now()
+    log.send(key="red")
+    with ThreadPoolExecutor(1) as pool:
+        with log.database.transaction() as connection:
+            assert dialect_of(connection).lock_recipient(connection, "mail")
+            filling = pool.submit(log.control.backfill, heard("mail"), since, "ana", dry_run=False)
+            wait_until(lambda: filling.done() or is_blocked(log), 10, "it to wait")
+            assert not filling.done()
+        assert filling.result(10) == 1
 
 
 def test_a_backfill_keeps_order_by_the_field_that_the_route_names(log: Log) -> None:

@@ -19,7 +19,7 @@ from atomos.core.service.waking import Wake
 from atomos.testing import MovedClock
 from atomos.testing.probing import SilentMeter
 
-from .conftest import ON_POSTGRESQL
+from .conftest import ON_POSTGRESQL, ON_SQLITE
 from .worker_samples import FAST
 
 Deed = Callable[[Session], Any]
@@ -275,12 +275,12 @@ def test_readers_and_writers_that_share_threads_stay_what_they_are(notes: Notes)
     assert notes.count() == 21
 
 
+@ON_SQLITE
 def test_on_sqlite_a_query_cannot_switch_the_guard_off_for_those_after_it(
     notes: Notes,
 ) -> None:
-    if notes.database.dialect == "sqlite":
-        DEEDS.deed = lambda session: session.execute(text("pragma query_only = off"))
-        notes.bus.ask(NotesOf())
+    DEEDS.deed = lambda session: session.execute(text("pragma query_only = off"))
+    notes.bus.ask(NotesOf())
     DEEDS.deed = WRITES["insert"]
     with pytest.raises(ReadOnly):
         notes.bus.ask(NotesOf())

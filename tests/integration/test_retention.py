@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from atomos.core.adapters.operations import SqlRetention
 from atomos.core.service.delivery import Delivery
 from atomos.core.service.operations import RETRIABLE, DeliveryFilter
 
+from .conftest import ON_POSTGRESQL
 from .operations_log import Log, Row
 
 DAYS = 30
@@ -57,7 +59,7 @@ def test_what_waits_or_died_keeps_its_whole_conversation(
     second = log.send(Delivery("mail"), cause=first)
     log.change(f"update atomos_delivery set status = '{status}' where message_id = '{second.id}'")
     log.clock.move(days=DAYS + 1)
-    assert swept(retention) == 0
+    assert (retention.count(), swept(retention)) == (0, 0)
     assert left(log) == [first.id, second.id]
 
 
@@ -69,7 +71,7 @@ def test_a_conversation_that_goes_on_is_kept_whole(log: Log, retention: SqlReten
     log.change(
         "update atomos_message set recorded_at = :at where id = :id", at=log.at(-86_400 * 40), id=alone.id
     )
-    assert swept(retention) == 1
+    assert (retention.count(), swept(retention)) == (1, 1)
     assert left(log) == [first.id, second.id]
 
 
@@ -103,17 +105,55 @@ def test_many_are_removed_by_calls_that_go_on_where_the_last_one_stopped(log: Lo
     assert log.inspection.audit([]).damages == ()
 
 
-def test_a_conversation_is_one_transaction_however_long_it_is(log: Log, retention: SqlRetention) -> None:
+def test_a_conversation_is_one_transaction_however_long_it_is(
+    log: Log, retention: SqlRetention, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atomos.core.adapters.operations.retention._ROWS_A_BATCH", 2)
+    removed: list[int] = []
+    remove = retention._remove
+
+    def note(*args: Any) -> int:
+        removed.append(remove(*args))
+        return removed[-1]
+
+    monkeypatch.setattr(retention, "_remove", note)
+    log.send()
     first = log.send()
     for _ in range(3):
         log.send(cause=first)
+    log.send()
     log.clock.move(days=DAYS + 1)
-    assert swept(retention) == 4
+    assert swept(retention) == 6
+    assert 4 in removed
 
 
+@pytest.mark.parametrize("meanwhile", ["something follows", "a delivery is taken back"])
+def test_what_came_alive_after_it_was_found_is_kept(
+    log: Log, retention: SqlRetention, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    first = log.send(Delivery("mail"))
+    log.change("update atomos_delivery set status = 'done'")
+    log.clock.move(days=DAYS + 1)
+    remove = retention._remove
+
+    def remove_late(*args: Any) -> int:
+        if meanwhile == "something follows":
+            followed = log.send(cause=first)
+            log.change(
+                "update atomos_message set recorded_at = :at where id = :id", at=log.at(0), id=followed.id
+            )
+        else:
+            log.change("update atomos_delivery set status = 'ready'")
+        return remove(*args)
+
+    monkeypatch.setattr(retention, "_remove", remove_late)
+    assert swept(retention) == 0
+    assert first.id in left(log)
+    assert log.rows("seq") != []
+
+
+@ON_POSTGRESQL  # elsewhere there is one writer at a time
 def test_a_conversation_of_which_someone_holds_a_row_stays_whole(log: Log, retention: SqlRetention) -> None:
-    if log.is_sqlite:
-        return  # there is one writer at a time
     first = log.send()
     log.send(cause=first)
     free = log.send()

@@ -12,6 +12,7 @@ from atomos.core.adapters import Database
 from atomos.core.service import Backoff
 from atomos.core.service.delivery import Delivery, Record
 from atomos.core.service.envelope import Envelope, derived_id, new_id
+from atomos.core.service.handling import effect_id_in_hand
 from atomos.testing import MovedClock
 
 from . import worker_samples
@@ -73,6 +74,23 @@ def test_what_came_of_a_reaction_that_lost_its_lease_is_not_stored(bells: Bells)
     assert bells.script.heard["call"] == [0, 0]
     assert bells.script.heard["hear"] == [21]
     assert len(bells.messages("bells.answered")) == 1
+
+
+def test_each_effect_of_a_reaction_has_an_id_of_its_own_and_the_same_when_it_is_tried_again(
+    bells: Bells, clock: MovedClock
+) -> None:
+    def have_two_more_and_fail(_: Any) -> None:
+        bells.script.effects += [effect_id_in_hand(), effect_id_in_hand()]
+        raise RuntimeError("the third did not come through")
+
+    bells.script.deeds["ring"] = have_two_more_and_fail
+    bells.bus.emit(Rung())
+    for _ in range(2):
+        bells.worker(SLOW_TO_RETRY).drain()
+        clock.move(hours=1)
+    effects = bells.script.effects
+    assert len(set(effects[:3])) == 3
+    assert effects[3:] == effects[:3]
 
 
 def test_a_reaction_hands_on_the_same_effect_id_when_it_is_tried_again(

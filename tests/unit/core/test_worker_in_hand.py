@@ -104,6 +104,20 @@ def test_a_batch_is_in_hand_until_its_last_run_has_ended() -> None:
     assert (hands.of("mail"), hands.leases()) == (0, [])
 
 
+def test_there_is_one_batch_of_suspects_at_a_time() -> None:
+    hands = InHand()
+    suspects = Held(Batch(1, "mail", rows("red"), losses=1), float("inf"))
+    assert hands.may_have_suspects()
+    assert not hands.may_have_suspects(), "a claim that may give some is under way"
+    hands.add(suspects)
+    hands.claimed()
+    hands.add(held("blue", lease=2))
+    assert not hands.may_have_suspects(), "some are in hand"
+    with suspects.leaving(suspects.batch.claimed):
+        pass
+    assert hands.may_have_suspects(), "they have left the lease"
+
+
 def test_a_lease_that_was_not_renewed_is_lost_and_named() -> None:
     hands = InHand()
     kept, lost, new = held("red", lease=1), held("blue", lease=2), held("green", lease=3)
