@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 
 from atomos.core.adapters import Database
-from atomos.core.adapters.dialects import postgresql, sqlite
+from atomos.core.adapters.dialects import postgresql, sqlite, sqlite_claim
 
 from .claim_evidence import Accompanied, Broken, Overtaken, Shared, Unfenced, Unlike
 from .claim_simulation import Simulation
@@ -103,12 +104,18 @@ def test_a_claim_is_found_out_that(
     mistake: str, log_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found_out = MISTAKES[mistake].found_out
-    for dialect, edits in ((postgresql, MISTAKES[mistake].postgresql), (sqlite, MISTAKES[mistake].sqlite)):
-        for name, out, into in edits:
-            assert out in getattr(dialect, name), "the statement does not say so any more"
-            monkeypatch.setattr(dialect, name, getattr(dialect, name).replace(out, into))
+    for name, out, into in MISTAKES[mistake].postgresql:
+        put_in(postgresql, name, out, into, monkeypatch)
+    for name, out, into in MISTAKES[mistake].sqlite:
+        put_in(sqlite_claim if hasattr(sqlite_claim, name) else sqlite, name, out, into, monkeypatch)
     with pytest.raises(found_out):
         simulate(log_database, range(1, 30), with_model=found_out is Unlike)
+
+
+def put_in(dialect: ModuleType, name: str, out: str, into: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    statement = getattr(dialect, name)
+    assert out in statement, "the statement does not say so any more"
+    monkeypatch.setattr(dialect, name, statement.replace(out, into))
 
 
 def seeds() -> Iterator[int]:

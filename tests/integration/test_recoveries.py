@@ -47,7 +47,7 @@ def killings(log_database: Database) -> Killings:
 def test_what_a_killed_worker_held_is_followed_until_its_last_row_is_done(killings: Killings) -> None:
     killings.send("red", "blue")
     killings.claim(FIRST)
-    killings.recoveries.killed(FIRST)
+    killings.recoveries.hurt(FIRST)
     killings.recoveries.look()
     assert killings.recoveries.seconds == {}
     killings.lose()
@@ -61,10 +61,10 @@ def test_what_a_killed_worker_held_is_followed_until_its_last_row_is_done(killin
 def test_a_row_that_the_next_to_be_killed_held_is_counted_from_that_kill(killings: Killings) -> None:
     killings.send("red")
     killings.claim(FIRST)
-    killings.recoveries.killed(FIRST)
+    killings.recoveries.hurt(FIRST)
     killings.lose()
     killings.claim(SECOND)
-    killings.recoveries.killed(SECOND)
+    killings.recoveries.hurt(SECOND)
     killings.lose()
     killings.do(killings.claim())
     assert killings.recoveries.seconds.keys() == {1}
@@ -75,10 +75,10 @@ def test_a_row_behind_a_key_that_the_next_to_be_killed_held_is_counted_from_that
 ) -> None:
     killings.send("red", "red", "blue")
     killings.claim(FIRST)
-    killings.recoveries.killed(FIRST)
+    killings.recoveries.hurt(FIRST)
     killings.lose()
     assert [each.ordering_key for each in killings.claim(SECOND, room=1).claimed] == ["red"]
-    killings.recoveries.killed(SECOND)
+    killings.recoveries.hurt(SECOND)
     blue = killings.claim()
     assert [each.ordering_key for each in blue.claimed] == ["blue"], "red waits for the second's lease"
     killings.do(blue)
@@ -96,7 +96,7 @@ def test_a_row_behind_a_key_that_the_next_to_be_killed_held_is_counted_from_that
 def test_rows_that_nobody_who_was_killed_had_in_hand_are_not_followed(killings: Killings) -> None:
     killings.send("red", "red")
     killings.claim(FIRST, room=1)
-    killings.recoveries.killed(FIRST)
+    killings.recoveries.hurt(FIRST)
     killings.lose()
     killings.do(killings.claim(room=1))
     before = dict(killings.recoveries.seconds)

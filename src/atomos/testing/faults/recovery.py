@@ -1,4 +1,4 @@
-"""How long it takes until what a killed worker had in hand is done."""
+"""How long it takes until what a killed or stopped worker had in hand is done."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ select seq, ordering_key from atomos_delivery where recipient = :recipient and s
 
 
 class Recoveries:
-    """Follows the rows in the leases of killed workers: each is counted from the last kill that concerned it.
+    """Follows the rows in the leases of workers that were hurt: each is counted from the last blow that concerned it.
 
-    That is the one of the worker that held it last, or of one that held its key: nobody may begin it before.
+    That is the one to the worker that held it last, or to one that held its key: nobody may begin it before.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._killed: dict[int, float] = {}
+        self._hurt: dict[int, float] = {}
         self._rows: dict[str, dict[int, int]] = defaultdict(dict)
         self.seconds: dict[int, float] = {}
 
-    def killed(self, process: int) -> None:
-        """Note a worker that was killed just now, by its process id, and what it had in hand."""
-        number = len(self._killed)
-        self._killed[number] = monotonic()
+    def hurt(self, process: int) -> None:
+        """Note a worker that was killed or stopped just now, by its process id, and what it had in hand."""
+        number = len(self._hurt)
+        self._hurt[number] = monotonic()
         with self._database.look() as connection:
             held = connection.execute(text(_HELD), {"worker": f"%:{process}:%"}).fetchall()
             for recipient, seqs, keys in held:
@@ -44,7 +44,7 @@ class Recoveries:
                         rows[seq] = number
 
     def look(self) -> None:
-        """See which rows are done, and note for each killed worker how long its last one took, in seconds."""
+        """See which rows are done, and note for each such worker how long its last one took, in seconds."""
         now = monotonic()
         for recipient, rows in self._rows.items():
             if not rows:
@@ -53,7 +53,7 @@ class Recoveries:
                 waiting = self._open(connection, recipient)
             for seq in rows.keys() - waiting.keys():
                 number = rows.pop(seq)
-                self.seconds[number] = now - self._killed[number]
+                self.seconds[number] = now - self._hurt[number]
 
     def _open(self, connection: Connection, recipient: str) -> dict[int, str | None]:
         found = connection.execute(text(_OPEN), {"recipient": recipient})

@@ -29,7 +29,7 @@ Check = Callable[["Atomos", Sequence[int]], Iterable[str]]
 Tell = Callable[[str], None]
 """Is told what happens, a line at a time."""
 
-_STRIKE_SECONDS = 3.0
+_STRIKE_SECONDS = 1.5
 _READY_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
 _MOST_WAITING = 600
@@ -40,8 +40,8 @@ class Report(NamedTuple):
     """What a run did, and what it found: `broken` is empty where everything holds.
 
     `killed` counts processes by what killed them, `others` counts stops and terminations. `recoveries` has, for
-    each killed worker that had deliveries in hand, the seconds until the last of them was done. `numbers` is how
-    many numbers of the load were accepted, `seconds` what all of it took.
+    each killed or stopped worker that had deliveries in hand, the seconds until the last of them was done.
+    `numbers` is how many numbers of the load were accepted, `seconds` what all of it took.
     """
 
     seed: int
@@ -161,6 +161,7 @@ class Run:
     def _stop(self, process: int, blow: Blow) -> None:
         self._others[blow.kind] += 1
         self._send(process, signal.SIGSTOP)
+        self._recoveries.hurt(process)
         seconds = blow.leases * self._scenario.lease
         self._continue.append((monotonic() + seconds, process))
         self._tell(f"{blow}: process {process} for {seconds:.1f} s")
@@ -188,7 +189,7 @@ class Run:
             self._continue = [each for each in self._continue if each[1] != worker.pid]
             if worker.exit_code == -signal.SIGKILL:
                 self._killed[self._blow] += 1
-                self._recoveries.killed(worker.pid)
+                self._recoveries.hurt(worker.pid)
                 self._tell(f"{self._killed.total()}: {self._blow}: process {worker.pid}")
         self._scenario.tend()
         for due, process in list(self._continue):

@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain, islice, takewhile
+from itertools import chain
 from typing import Any, cast
 
 from sqlalchemy import Connection
 
-from ...service.delivery import ALONE, MOST_SUSPECTS, Failure, Fence, Rows, Status, Waiting
+from ...service.delivery import ALONE, Failure, Fence, Rows, Status, Waiting
+from ..sqlite import run as _run
 from .dialect import (
     Answered,
     ClaimedRow,
@@ -26,6 +26,7 @@ from .dialect import (
     Written,
     new_lease,
 )
+from .sqlite_claim import claimable, worth_a_claim
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -89,28 +90,6 @@ set status = 'discarded', until = null, completed_at = :now,
         select json_object('at', :at, 'error', :why) said
         union all select value from json_each(atomos_delivery.errors) limit 5))
 where timer = :timer and status = 'scheduled'
-"""
-
-_RULE = """
-d.recipient = :recipient and d.status = 'ready' and d.seq > :without_until
-  and d.seq not in (select s.value from atomos_lease l, json_each(l.seqs) s where l.recipient = :recipient)
-  and d.seq not in (select value from json_each(:without_seqs))
-  and (d.ordering_key is null or (
-    d.ordering_key not in (select value from json_each(:without_keys))
-    and d.ordering_key not in (
-      select k.value from atomos_lease l, json_each(l.keys) k where l.recipient = :recipient)
-    and d.ordering_key not in (
-      select e.ordering_key from atomos_delivery e
-      where e.recipient = :recipient and e.status in ('retrying', 'parked') and e.ordering_key is not null)))
-"""
-
-_WORTH_A_CLAIM = f"select 1 from atomos_delivery d where {_RULE} limit 1"
-
-_CLAIM = f"""
-select null, d.seq, d.ordering_key, d.attempts, m.id, m.name, m.version, m.payload, m.ordering_key,
-       m.correlation_id, m.causation_id, m.principal, m.traceparent, m.recorded_at, d.losses
-from atomos_delivery d join atomos_message m on m.id = d.message_id
-where {_RULE} order by d.seq limit :room
 """
 
 _SUSPECTS = """
@@ -217,7 +196,7 @@ class SqliteLog(LogDialect):
 
     def worth_a_claim(self, connection: Connection, recipient: str, without: Rows) -> bool:
         """Look without the write lock, which a claim that finds nothing would take from a command."""
-        return _run(connection, _WORTH_A_CLAIM, _without(recipient, without)).fetchone() is not None
+        return worth_a_claim(connection, recipient, without)
 
     def suspects(self, connection: Connection, recipient: str) -> Rows:
         """Look by the partial index."""
@@ -238,9 +217,7 @@ class SqliteLog(LogDialect):
         now: Now,
     ) -> list[ClaimedRow]:
         """Find the rows, among all: whether it is worth it was asked without the lock; and write the lease."""
-        found = _run(connection, _CLAIM, {"room": room, **_without(recipient, without)})
-        rows = _first_kind(found, suspects=suspects)
-        found.close()
+        rows = claimable(connection, recipient, room, without, suspects=suspects)
         if not rows:
             return []
         keys = sorted({row[2] for row in rows if row[2] is not None})
@@ -295,26 +272,6 @@ class SqliteLog(LogDialect):
         return [row[0] for row in _run(connection, _RENEW, (until, json.dumps(list(leases)))).fetchall()]
 
 
-def _without(recipient: str, without: Rows) -> dict[str, Any]:
-    return {
-        "recipient": recipient,
-        "without_seqs": json.dumps(without.seqs),
-        "without_keys": json.dumps(without.keys),
-        "without_until": without.until,
-    }
-
-
-def _first_kind(rows: Iterator[Any], *, suspects: bool) -> list[Any]:
-    # A row of another kind ends the batch before it, so that nothing of its key overtakes it.
-    first = next(rows, None)
-    if first is None or (first[14] and not suspects):
-        return []
-    if first[14] >= ALONE:
-        return [first]
-    alike = takewhile(lambda row: row[14] == first[14], rows)
-    return [first, *(islice(alike, MOST_SUSPECTS - 1) if first[14] else alike)]
-
-
 def _iso(micros: int) -> str:
     return (_EPOCH + micros * _MICROSECOND).isoformat()
 
@@ -332,8 +289,3 @@ def _insert(
         part = rows[start : start + _ROWS_A_STATEMENT]
         statement = f"insert into {table} ({', '.join(columns)}) values {', '.join([marks] * len(part))}"
         _run(connection, statement, list(chain.from_iterable(part)))
-
-
-def _run(connection: Connection, statement: str, values: Any) -> sqlite3.Cursor:
-    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    return driver.execute(statement, values)
