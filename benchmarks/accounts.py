@@ -12,6 +12,8 @@ from dependency_injector import containers, providers
 from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, update
 from sqlalchemy.orm import registry
 
+from atomos.allocation.container import AllocationContainer
+from atomos.container import CONTEXTS
 from atomos.core.adapters import Database, ReadModel, SqlMessageLog, SqlRepository, SqlUnitOfWork
 from atomos.core.container import Context, CoreContainer
 from atomos.core.domain import Aggregate, Command, Event
@@ -85,7 +87,7 @@ class AccountsUnitOfWork(SqlUnitOfWork):
 
 
 class Silent(SqlMessageLog):
-    """A log that stores nothing, and knows nothing."""
+    """A log that stores nothing and knows nothing; it wakes the workers like the other."""
 
     def recall(self, message_id: str, message: Any) -> Recalled | None:
         return None
@@ -158,3 +160,14 @@ class SilentApplication(containers.DeclarativeContainer):
     config = providers.Configuration(strict=True)
     core = providers.Container(SilentCore, config=config, routes=join(bench=CONTEXT.routes))
     bench = providers.Container(Container, core=core)
+
+
+class SilentService(containers.DeclarativeContainer):
+    """The reference service without the log."""
+
+    contexts = CONTEXTS
+    config = providers.Configuration(strict=True)
+    core = providers.Container(
+        SilentCore, config=config, routes=join(**{context.name: context.routes for context in CONTEXTS})
+    )
+    allocation = providers.Container(AllocationContainer, config=config.allocation, core=core)

@@ -3,7 +3,8 @@
 `python benchmarks/commit_path.py` sends commands through the bus, in turns: with the log (look-up by the
 message's id, event, command and recorded event, two deliveries), the same without the look-up, the same with a
 log that stores nothing, and the same statements by hand, without a bus. Then commands that a worker holds, with
-and without the log: there the delivery is completed under its fence, and there is no look-up.
+and without the log: there the delivery is completed under its fence, and there is no look-up. Then an order line
+of the reference service, whose unit of work is no smaller than a real one.
 `--no-indexes` drops the indexes that only retention and operators need, to see what they cost.
 `--profile NAME` profiles one of them instead: `keyed`, `silent` or `hand`.
 """
@@ -22,12 +23,13 @@ import accounts
 import psycopg
 from accounts import ACCOUNTS, Account
 from measuring import Bar, facts, finish, in_turns, medians, parser, ratio, spread
-from postgres import connections, database
+from postgres import SKUS, connections, database, refill
 from serving import used
 from sqlalchemy import create_engine, update
 from sqlalchemy.orm import Session
 from uuid_utils import uuid7
 
+from atomos.allocation.domain.events import OrderLineReceived
 from atomos.bootstrap import Atomos, build
 from atomos.core.service import SYSTEM, MessageBus
 from atomos.core.service.delivery import NO_ROWS, Claimed, Delivery, Fence, Record
@@ -35,6 +37,10 @@ from atomos.core.service.envelope import Envelope, Origin, new_id
 
 KEYED, FRESH, SILENT, HAND = "with the log", "no look-up", "without the log", "by hand, no bus"
 HELD, HELD_SILENT = "held, with the log", "held, without"
+LINE, LINE_SILENT = "order line, with it", "order line, without"
+WITHOUT = {HELD: HELD_SILENT, HELD_SILENT: HELD_SILENT, LINE: LINE_SILENT, LINE_SILENT: LINE_SILENT}
+"""What each is compared with; the others with `SILENT`."""
+
 COMMANDS, ROUNDS = 100, 20
 
 _NUMBERS = count()
@@ -71,6 +77,15 @@ def emit(bus: MessageBus, *, keyed: bool) -> int:
     """Pay something in; a key can be looked up, and its id is new each time."""
     origin = Origin(SYSTEM, id=str(uuid7()) if keyed else None)
     return bus.emit(accounts.PaidIn(number=account(), amount=1), origin)
+
+
+def order(bus: MessageBus) -> None:
+    """Send a line of an order to the reference service, with a key."""
+    number = next(_NUMBERS)
+    event = OrderLineReceived(
+        order_id=f"order-{number}", sku=f"SKU-{number % SKUS:04}", quantity=1 + number % 9
+    )
+    bus.emit(event, Origin(SYSTEM, id=str(uuid7())))
 
 
 def by_hand(url: str) -> Callable[[], None]:
@@ -132,11 +147,14 @@ def main() -> None:
     with database() as url:
         prepare(url, indexes=not given.no_indexes)
         loud, silent = build("accounts:Application"), build("accounts:SilentApplication")
+        service, silent_service = build(), build("accounts:SilentService")
         calls: dict[str, Callable[[], object]] = {
             KEYED: lambda: emit(loud.bus, keyed=True),
             FRESH: lambda: emit(loud.bus, keyed=False),
             SILENT: lambda: emit(silent.bus, keyed=True),
             HAND: by_hand(url),
+            LINE: lambda: order(service.bus),
+            LINE_SILENT: lambda: order(silent_service.bus),
         }
         if given.profile:
             profile(calls[{"keyed": KEYED, "silent": SILENT, "hand": HAND}[given.profile]])
@@ -150,8 +168,8 @@ def main() -> None:
         in_turns(1, turns)
         meter.spent.clear()
         taken = in_turns(given.rounds, turns)
-        loud.close()
-        silent.close()
+        for each in (loud, silent, service, silent_service):
+            each.close()
     lines = [
         facts("sqlalchemy", "psycopg"),
         f"one thread, {ACCOUNTS} accounts in turn; median of {given.rounds} rounds of {COMMANDS} commands"
@@ -160,20 +178,25 @@ def main() -> None:
     ]
     for name, value in medians(taken).items():
         own, served = (statistics.median(column) for column in zip(*meter.spent[name], strict=True))
-        part = ratio(taken, name, HELD_SILENT if name.startswith("held") else SILENT)
+        part = ratio(taken, name, WITHOUT.get(name, SILENT))
         lines.append(
             f"{name:20} {value:9.0f} {f'({spread(taken[name])})':>18} {part:11.0%}   {own:.2f} + {served:.2f}"
         )
-    cost = [100 * (1 - ratio(taken, one, other)) for one, other in ((KEYED, SILENT), (HELD, HELD_SILENT))]
+    cost = [
+        100 * (1 - ratio(taken, one, other))
+        for one, other in ((KEYED, SILENT), (HELD, HELD_SILENT), (LINE, LINE_SILENT))
+    ]
     bars = [
         Bar("what look-up and rows cost of the rate", cost[0], 25.0, "%"),
         Bar("what rows and fence cost of the rate", cost[1], 25.0, "%"),
+        Bar("what look-up and rows cost of the rate of an order line", cost[2], 25.0, "%"),
     ]
     finish("A unit of work on PostgreSQL, with the log and without it", lines, bars, given.json)
 
 
 def prepare(url: str, *, indexes: bool) -> None:
-    """Make the accounts."""
+    """Make the accounts, and the reference service's stock."""
+    refill(url)
     with psycopg.connect(url) as connection:
         connection.execute(
             "create table bench_account (number text primary key, version bigint, balance bigint)"
