@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -19,6 +21,7 @@ from tests.conftest import DATABASES
 
 SECONDS = 120
 PROCESSES = 4
+FILES, OPENERS = 30, 6
 UPGRADE = """
 import sys
 from atomos.core.adapters import CORE, Database, upgrade
@@ -70,3 +73,20 @@ def test_processes_that_migrate_at_once_do_it_once(empty_url: str) -> None:
     database.close()
     versions = sorted(path.name[:4] for path in CORE.folder.glob("[0-9]*.py"))
     assert sorted(said) == [""] * (PROCESSES - 1) + [",".join(f"atomos {each}" for each in versions)]
+
+
+def test_of_several_that_open_a_new_file_at_the_same_instant_each_gets_it(tmp_path: Path) -> None:
+    for number in range(FILES):
+        together = threading.Barrier(OPENERS)
+        with ThreadPoolExecutor(OPENERS) as threads:
+            url = f"sqlite:///{tmp_path / f'{number}.db'}"
+            for opening in [threads.submit(open_at_once, url, together) for _ in range(OPENERS)]:
+                opening.result()
+
+
+def open_at_once(url: str, together: threading.Barrier) -> None:
+    database = Database(url)
+    together.wait()
+    with database.transaction() as connection:
+        connection.exec_driver_sql("create table if not exists opened (n integer)")
+    database.close()

@@ -77,7 +77,8 @@ def engine(url: URL, patience: float, common: dict[str, Any], *, read_only: bool
         # FULL, so that a commit survives a power cut; WAL, so that readers do not wait for the writer.
         pragmas = ["journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"]
         for pragma in pragmas if read_only else [*pragmas, "busy_timeout=0"]:
-            connection.execute(f"PRAGMA {pragma}")
+            # Of several that make a file a WAL file at the same instant, SQLite refuses all but one at once.
+            _insist(connection, f"PRAGMA {pragma}", patience)
 
     @event.listens_for(made, "begin")
     def begin_it(connection: Connection) -> None:
@@ -87,18 +88,17 @@ def engine(url: URL, patience: float, common: dict[str, Any], *, read_only: bool
             driver.execute("PRAGMA query_only=ON")
             connection.exec_driver_sql("BEGIN")
         else:
-            _begin_writing(connection, patience)
+            # SQLite's own wait grows to a tenth of a second a look: it loses against one that writes all the time.
+            _insist(connection.connection.driver_connection, "BEGIN IMMEDIATE", patience)
 
     return made
 
 
-def _begin_writing(connection: Connection, patience: float) -> None:
-    # SQLite's own wait grows to a tenth of a second a look, and so loses against a process that writes all the time.
-    driver: Any = connection.connection.driver_connection
+def _insist(driver: Any, statement: str, patience: float) -> None:
     given_up = time.monotonic() + patience
     while True:
         try:
-            driver.execute("BEGIN IMMEDIATE")
+            driver.execute(statement)
         except sqlite3.OperationalError as error:
             if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() >= given_up:
                 raise
