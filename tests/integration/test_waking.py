@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 import pytest
@@ -358,6 +358,21 @@ def test_on_sqlite_only_a_change_wakes_and_each_change_once(log_url: str) -> Non
     assert not wake.wait(0.2)
     wake.close()
     database.close()
+
+
+def test_what_is_ready_for_nobody_wakes_nobody(log_database: Database) -> None:
+    class Noted(Wake):
+        said: ClassVar[list[Collection[str]]] = []
+
+        def announce(self, recipients: Collection[str] = ()) -> None:
+            self.said.append(recipients)
+
+    bells = Bells(log_database, wake=Noted())
+    bells.bus.send_later(Rung(bell="one", number=1), delay=timedelta(hours=1))
+    assert Noted.said == []
+    bells.bus.send_later(Rung(bell="one", number=2))
+    (said,) = Noted.said
+    assert "bells.ring" in said
 
 
 def test_a_wake_of_one_process_is_an_event() -> None:

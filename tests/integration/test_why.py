@@ -42,9 +42,10 @@ def test_of_what_is_next_nothing_keeps_it(working: Log) -> None:
 def test_of_what_had_its_lease_lost_it_is_said_with_whom_it_is_claimed(working: Log) -> None:
     once, twice = working.put(Row("mail", "ready", losses=1), Row("mail", "ready", losses=2))
     assert working.verdict(once[0]).claimable
-    apart = "; it is claimed in a small group, because a worker was lost with it"
+    one = ", and a worker has one such claim at a time"
+    apart = f"; it is claimed in a small group, because a worker was lost with it{one}"
     assert working.said(once[0]) == f"its turn is next{apart}"
-    alone = "; it is claimed alone, because workers were lost with it, 2 times"
+    alone = f"; it is claimed alone, because workers were lost with it, 2 times{one}"
     assert working.said(twice[0]) == f"1 ready in front of it{alone}"
 
 

@@ -79,13 +79,14 @@ class SqlDeliveries(Deliveries):
         """Claim at most `room` deliveries of a recipient; none of `without`, nor of its keys."""
         started = perf_counter()
         if self._is_in_vain(recipient, without):
-            return Batch(0, recipient, (), perf_counter() - started)
+            passed_by = not suspects and self._has_suspects(recipient)
+            return Batch(0, recipient, (), perf_counter() - started, passed_by=passed_by)
         with self._database.transaction(self._database.claims) as connection:
             log = dialect_of(connection)
             now = self._now()
             register = log.lock_recipient(connection, recipient, now)
             if register is None:
-                return Batch(0, recipient, ())
+                return Batch(0, recipient, (), perf_counter() - started)
             started = perf_counter()
             most = min(room, _most(connection, recipient, register))
             among = self._walks.next(recipient)
@@ -100,7 +101,8 @@ class SqlDeliveries(Deliveries):
                 now=now,
             )
             rows = claim(without=without, suspects=suspects) if most > 0 else []
-            if most > 0 and not rows and not suspects and any(others := log.suspects(connection, recipient)):
+            others = NO_ROWS if most <= 0 or rows or suspects else log.suspects(connection, recipient)
+            if passed_by := bool(others.seqs):
                 rows = claim(without=without.with_(others), suspects=False)
             seconds = perf_counter() - started
             failpoint("claim.inside")
@@ -108,9 +110,9 @@ class SqlDeliveries(Deliveries):
         self._walks.walked(recipient, among, len(rows) < most, seconds)
         claimed = tuple(self._claimed(recipient, row) for row in rows)
         # A walk among all has a rest of its own; the claims between two of them are cheap.
-        dear = 0.0 if among is None else seconds
+        dear = 0.0 if among is None and most > 0 else seconds
         lease, losses = (rows[0].lease, rows[0].losses) if rows else (0, 0)
-        return Batch(lease, recipient, claimed, dear, register.probing, losses)
+        return Batch(lease, recipient, claimed, dear, register.probing, losses, passed_by)
 
     def complete(self, fences: Sequence[Fence], left: Rows) -> int:
         """Complete deliveries of one lease; say how many were still held."""
@@ -163,6 +165,10 @@ class SqlDeliveries(Deliveries):
             return False
         with self._database.look() as connection:
             return not dialect_of(connection).worth_a_claim(connection, recipient, without)
+
+    def _has_suspects(self, recipient: str) -> bool:
+        with self._database.look() as connection:
+            return bool(dialect_of(connection).suspects(connection, recipient).seqs)
 
     def _claimed(self, recipient: str, row: ClaimedRow) -> Claimed:
         message: Message | None = None

@@ -105,8 +105,10 @@ class SqlMessageLog(MessageLog):
             raise Repeated(f"{type(obeyed.message).__name__} {obeyed.envelope.id} was obeyed before.")
 
     def committed(self, records: Sequence[Record]) -> None:
-        """Wake the workers for what these records ask for."""
-        self._wake.announce({each.recipient for record in records for each in record.deliveries})
+        """Wake the workers for what is ready with these records: nobody, if nothing is."""
+        deliveries = (each for record in records for each in record.deliveries)
+        if recipients := {each.recipient for each in deliveries if each.until is None}:
+            self._wake.announce(recipients)
 
     def _answered(self, obeyed: Record | None) -> Answered | None:
         if obeyed is None:

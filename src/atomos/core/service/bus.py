@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ from .handling import current_handling
 from .injection import Offers
 from .later import due, timer_of
 from .plans import EventPlan, Flow
-from .ports import Clock, Meter
+from .ports import Clock, Meter, Unavailable
 from .retry import ConflictRetry
 from .routes import JoinedRoutes
 from .schedules import Schedules
@@ -146,8 +147,9 @@ class MessageBus:
             if isinstance(error, AnswerDiffers):
                 raise
             # Someone may have been first meanwhile: then a handler fails, or the log refuses the second row.
-            if recalled := self._log.recall(envelope.id, event):
-                return recalled.answer
+            with suppress(Unavailable):  # what went wrong first is what the sender has to know
+                if recalled := self._log.recall(envelope.id, event):
+                    return recalled.answer
             if isinstance(error, (Conflict, Repeated)):
                 raise InFlight from error
             raise

@@ -39,11 +39,10 @@ class Claims:
 
     def claim(self, recipient: str, room: int) -> Held | None:
         """Claim at most `room` rows of a recipient, and take them in hand; None where there are none."""
-        suspects = self._in_hand.may_have_suspects()
-        held = self._claim(recipient, room, suspects=suspects)
-        if held is None and not suspects and self._in_hand.may_have_suspects():
+        held, passed_by = self._claim(recipient, room, suspects=self._in_hand.may_have_suspects())
+        if passed_by and self._in_hand.may_have_suspects():
             # Those in hand ended meanwhile, and whoever ended them could not know of this claim.
-            held = self._claim(recipient, room, suspects=True)
+            held, _ = self._claim(recipient, room, suspects=True)
         return held
 
     def ended(self, held: Held) -> None:
@@ -51,7 +50,8 @@ class Claims:
         if held.batch.is_suspect and not held.has_suspects:
             self._look_again()
 
-    def _claim(self, recipient: str, room: int, *, suspects: bool) -> Held | None:
+    def _claim(self, recipient: str, room: int, *, suspects: bool) -> tuple[Held | None, bool]:
+        """Give what was found, and whether there was nothing but suspects, which were passed by."""
         until, held = monotonic() + self._lease, None
         try:
             unread = self._unread.of(recipient)
@@ -59,7 +59,8 @@ class Claims:
             rows = len(batch.claimed)
             # After a loss claims are small: no rest between them.
             seconds = 0.0 if batch.is_suspect else batch.seconds
-            self._pace.claimed(recipient, seconds, rows, passed_by=not suspects and not rows)
+            passed_by = batch.passed_by and not rows
+            self._pace.claimed(recipient, seconds, rows, passed_by=passed_by)
             if rows:
                 held = Held(batch, until)
                 self._in_hand.add(held)
@@ -68,7 +69,7 @@ class Claims:
                 self._in_hand.claimed()
                 if held is None or not held.has_suspects:
                     self._look_again()
-        return held
+        return held, passed_by
 
     def _look_again(self) -> None:
         if self._pace.end_rest():
@@ -78,11 +79,14 @@ class Claims:
 class Claimers:
     """Threads that claim what is waiting, so that a claim that takes long, or fails, holds up no other recipient.
 
-    There are `threads` of them, and each needs a connection of the log's. `claim` must not raise.
+    There are `threads` of them, and each needs a connection of the log's. `claim` must not raise, and says whether
+    it found something. `wake` is set when there may be more.
     """
 
-    def __init__(self, threads: int, claim: Callable[[Waiting], None]) -> None:
+    def __init__(self, threads: int, claim: Callable[[Waiting], bool], wake: Wake) -> None:
         self._claim = claim
+        self._wake = wake
+        self._missed: set[str] = set()
         self._asked: SimpleQueue[Waiting | None] = SimpleQueue()
         self._busy: set[str] = set()
         self._threads = [
@@ -97,8 +101,13 @@ class Claimers:
         self._busy.add(waiting.recipient)
         self._asked.put(waiting)
 
-    def is_busy(self, recipient: str) -> bool:
-        """Whether a claim of it is asked for or under way."""
+    def is_busy(self, recipient: str, *, woken: bool) -> bool:
+        """Whether a claim of it is asked for or under way.
+
+        Who was `woken` for what that claim may not see any more is woken again when it has ended.
+        """
+        if woken and recipient in self._busy:
+            self._missed.add(recipient)
         return recipient in self._busy
 
     def end(self) -> None:
@@ -113,7 +122,11 @@ class Claimers:
 
     def _go_on(self) -> None:
         while (waiting := self._asked.get()) is not None:
+            found = False
             try:
-                self._claim(waiting)
+                found = self._claim(waiting)
             finally:
                 self._busy.discard(waiting.recipient)
+            if found or waiting.recipient in self._missed:
+                self._missed.discard(waiting.recipient)
+                self._wake.set()

@@ -99,7 +99,7 @@ class Batch(NamedTuple):
     `claimed` is empty where none may be claimed, and then there is no lease (zero). `seconds` is what the
     claim itself took, without the wait for its turn. `probing`: all that its recipient did lately has failed, and
     this is the one row that tries whether it works again. `losses` is how many leases with each of these rows were
-    lost, zero for usual ones.
+    lost, zero for usual ones. `passed_by`: there are suspects that are ready, and they were not asked for.
     """
 
     lease: int
@@ -108,6 +108,7 @@ class Batch(NamedTuple):
     seconds: float = 0.0
     probing: bool = False
     losses: int = 0
+    passed_by: bool = False
 
     @property
     def is_suspect(self) -> bool:

@@ -113,7 +113,8 @@ class Handover:
                 tray.leaving.extend(run[place:])
                 break
             tray.begin(claimed)
-            if tray.begun - tray.noted > _GATHER_SECONDS:
+            # What is done of suspects is no suspect any more: it does not go alone because of the one that kills.
+            if held.batch.is_suspect or tray.begun - tray.noted > _GATHER_SECONDS:
                 tray.note()
                 self.write_down(held)
                 tray.begin(claimed)

@@ -54,17 +54,19 @@ class Pace:
     def claimed(self, recipient: str, seconds: float, rows: int = 0, *, passed_by: bool = False) -> None:
         """Note what a claim took, and how many rows it found.
 
-        `passed_by`: it may have found none only because suspects are in hand already.
+        `passed_by`: it found none but suspects, and there are some in hand already.
         """
-        (self._passed_by.add if passed_by else self._passed_by.discard)(recipient)
         dear = max(0.0, seconds - rows * _ROW_IS_WORTH)
         self._failed.pop(recipient, None)
         self._rested[recipient] = monotonic() + min(_LONGEST_REST, dear * _CLAIM_SHARE)
+        # In this order: whoever ends the suspects in between finds its rest.
+        (self._passed_by.add if passed_by else self._passed_by.discard)(recipient)
 
     def end_rest(self) -> bool:
         """Let those rest no more who were passed by: no suspects are in hand now. Say whether there were any."""
-        passed_by, self._passed_by = self._passed_by, set()
-        for recipient in list(passed_by):
+        passed_by = list(self._passed_by)
+        for recipient in passed_by:
+            self._passed_by.discard(recipient)
             self._rested.pop(recipient, None)
         return bool(passed_by)
 

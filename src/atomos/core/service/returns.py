@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from itertools import chain
 
@@ -24,10 +25,12 @@ class Returns:
         self._handover = handover
         self._in_hand = in_hand
         self._kept: list[Task] = []
+        self._giving = threading.Lock()
 
     def give(self, not_begun: Iterable[Task]) -> None:
         """Free these, and what could not be freed before; an error is logged."""
-        kept, self._kept = self._kept, []
+        with self._giving:
+            kept, self._kept = self._kept, []
         for held, runs in [*kept, *not_begun]:
             rows = tuple(chain.from_iterable(runs))
             try:

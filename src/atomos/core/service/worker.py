@@ -99,7 +99,7 @@ class Worker:
     def run(self) -> None:
         """Work until `stop`, called by another thread. An error of the database is logged and survived."""
         crew = Crew(self._settings.threads, self._share, self._work, self._portion)
-        claimers = Claimers(self._claims_at_once(), lambda waiting: self._claim_for(crew, waiting))
+        claimers = Claimers(self._claims_at_once(), lambda each: self._claim_for(crew, each), self._wake)
         with ExitStack() as rounds:
             rounds.enter_context(self._wake.listening())
             for name, chores in self._rounds(crew).items():
@@ -141,7 +141,7 @@ class Worker:
         return Handover(self._bus, self._deliveries, usual, self._unread, doubts, patience)
 
     def _look_again_and_again(self, crew: Crew, claimers: Claimers) -> None:
-        enrolled, woken, errors = False, False, 0
+        enrolled, woken, rests, errors = False, False, False, 0
         while not self._stopping.is_set():
             told = self._wake.clear()
             try:
@@ -149,7 +149,7 @@ class Worker:
                     self._enrol()
                     self._register()
                     enrolled = True
-                pause = self._look(crew, claimers, woken, told)
+                pause, rests = self._look(crew, claimers, woken, told)
                 errors = 0
             except Exception as error:  # noqa: BLE001 - a worker outlives whatever happens to its database
                 errors += 1
@@ -157,13 +157,14 @@ class Worker:
                 shown = None if isinstance(error, Unavailable) else error
                 _LOG.error("worker.failed", worker=self.id, error=said(error), exc_info=shown)
             # Whoever had to rest when this worker was woken is looked at again after that rest.
-            woken = not self._stopping.is_set() and (self._wake.wait(pause) or pause < self._settings.poll)
+            woken = not self._stopping.is_set() and (self._wake.wait(pause) or rests)
 
-    def _look(self, crew: Crew, claimers: Claimers, woken: bool, told: Collection[str]) -> float:
-        """Have claimed what there is room for; give the seconds until the next look, if nobody wakes this worker.
+    def _look(self, crew: Crew, claimers: Claimers, woken: bool, told: Collection[str]) -> tuple[float, bool]:
+        """Have claimed what there is room for.
 
+        Give the seconds until the next look, if nobody wakes this worker, and whether it is for one that rests now.
         `told` is whom something was committed for, as in `Wake.clear`: they are claimed without a look at the log,
-        which is for all, and due every so often.
+        which is for all, and due every `poll` seconds.
         """
         pause, wanted = self._settings.poll, []
         is_told = bool(told) and monotonic() < self._look_due
@@ -171,7 +172,7 @@ class Worker:
             rest = self._pace.rest(recipient)
             if rest and woken:  # what it was woken for may be this one's
                 pause = min(pause, rest)
-            elif not rest and not claimers.is_busy(recipient) and self._room(crew, recipient):
+            elif not rest and not claimers.is_busy(recipient, woken=woken) and self._room(crew, recipient):
                 wanted.append(recipient)
         found: Iterable[Waiting] = (Waiting(each, overdue=False) for each in wanted)
         if not is_told:
@@ -179,7 +180,7 @@ class Worker:
             found = self._deliveries.waiting(wanted) if wanted else ()
         for each in found:
             claimers.ask(each)
-        return pause
+        return min(pause, max(0.0, self._look_due - monotonic())), pause < self._settings.poll
 
     def _room(self, crew: Crew, recipient: str) -> int:
         if self._unread.is_full(recipient):
@@ -188,8 +189,11 @@ class Worker:
         room = self._pace.room(recipient, in_hand, crew.running(recipient))
         return min(room, max(0, 1 - in_hand)) if self._doubts.is_in_doubt(recipient) else room
 
-    def _claim_for(self, crew: Crew, waiting: Waiting) -> None:
-        """Claim, and give what was found to the crew; an error is logged, and this recipient rests."""
+    def _claim_for(self, crew: Crew, waiting: Waiting) -> bool:
+        """Claim, give what was found to the crew, and say whether it was anything.
+
+        An error is logged, and this recipient rests.
+        """
         recipient = waiting.recipient
         try:
             if waiting.overdue:
@@ -199,12 +203,10 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are claimed meanwhile
             self._pace.failed(recipient)
             _LOG.error("worker.claim_failed", worker=self.id, recipient=recipient, error=said(error))
-            return
-        if held is None:
-            return
-        if not crew.give(held, held.runs()):
+            return False
+        if held is not None and not crew.give(held, held.runs()):
             self._returns.give([(held, held.runs())])
-        self._wake.set()
+        return held is not None
 
     def _portion(self, batch: Batch) -> int:
         # What is done of suspects is written down at once: it does not go alone because of the one that kills.

@@ -48,7 +48,7 @@ class Birth(NamedTuple):
 
 
 class Nursery:
-    """The nursery, as its parent sees it; any thread may ask."""
+    """The nursery, as its parent sees it; any thread may ask. Once it has ended, so has all that it started."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
@@ -58,6 +58,7 @@ class Nursery:
             start_new_session=True,
         )
         self._asking = threading.Lock()
+        self._is_closed = False
 
     def start(self, birth: Birth) -> int:
         """Start a process; give its id."""
@@ -65,12 +66,14 @@ class Nursery:
 
     def ended(self, process: int) -> int | None:
         """Give the exit code of a process that it started, negative for a signal; None while it runs."""
-        return cast("int | None", self._ask(process))
+        return -signal.SIGKILL if self._is_closed else cast("int | None", self._ask(process))
 
     def close(self) -> None:
         """Kill what is left, and end."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._is_closed = True
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait(_ENDING_SECONDS)
 
     def _ask(self, question: object) -> object:
@@ -78,11 +81,15 @@ class Nursery:
         assert pipe.stdin is not None
         assert pipe.stdout is not None
         with self._asking:
-            pipe.stdin.write(json.dumps(question).encode() + b"\n")
-            pipe.stdin.flush()
-            if not (answer := pipe.stdout.readline()):
-                raise RuntimeError("the nursery has ended; what it said is above")
-            return json.loads(answer)
+            try:
+                pipe.stdin.write(json.dumps(question).encode() + b"\n")
+                pipe.stdin.flush()
+                if answer := pipe.stdout.readline():
+                    return json.loads(answer)
+            except BaseException:  # Ctrl-C: the answer would be taken for that of the next question
+                self.close()
+                raise
+            raise RuntimeError("the nursery has ended; what it said is above")
 
 
 @cache
@@ -101,16 +108,17 @@ class _Keeper:
         self._ended: dict[int, int] = {}
 
     def keep(self) -> Birth | None:
-        """Answer until the input ends; in a process that was forked, give what it is to be."""
-        for line in sys.stdin.buffer:
-            asked: Any = json.loads(line)
-            if isinstance(asked, int):
-                self._say(self._end_of(asked))
-                continue
-            if not (process := os.fork()):
-                return Birth(**asked)
-            self._alive.add(process)
-            self._say(process)
+        """Answer until nobody asks or listens; in a process that was forked, give what it is to be."""
+        with suppress(BrokenPipeError):
+            for line in sys.stdin.buffer:
+                asked: Any = json.loads(line)
+                if isinstance(asked, int):
+                    self._say(self._end_of(asked))
+                    continue
+                if not (process := os.fork()):
+                    return Birth(**asked)
+                self._alive.add(process)
+                self._say(process)
         for process in self._alive:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)

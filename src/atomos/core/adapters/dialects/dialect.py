@@ -100,7 +100,7 @@ def new_lease() -> int:
 
 
 class LogDialect(ABC):
-    """The statements. Each runs in the transaction of the connection that it is given."""
+    """The statements. Each but `recall` runs in the transaction of the connection that it is given."""
 
     @abstractmethod
     def write(

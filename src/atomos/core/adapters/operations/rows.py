@@ -79,7 +79,7 @@ def registered(log: LogSql, row: Any) -> Registered:
 def leases(log: LogSql, recipient: str) -> list[Lease]:
     """Read all leases of a recipient."""
     found = log.rows(
-        "select id, worker, until, seqs, keys from atomos_lease where recipient = :recipient order by id",
+        "select id, worker, until, seqs, keys from atomos_lease where recipient = :recipient order by until, id",
         recipient=recipient,
     )
     return [

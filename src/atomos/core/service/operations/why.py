@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..delivery import ALONE, Status
 from .stored import OVER, Lease, Registered, StoredDelivery, StoredMessage, StoredWorker, stamp
 
+_ONE_AT_A_TIME = "and a worker has one such claim at a time"
 MOST_AHEAD = 1000
 """How far the deliveries in front of one are counted."""
 
@@ -146,8 +147,8 @@ def _apart(losses: int) -> str:
     if not losses:
         return ""
     if losses < ALONE:
-        return "; it is claimed in a small group, because a worker was lost with it"
-    return f"; it is claimed alone, because workers were lost with it, {losses} times"
+        return f"; it is claimed in a small group, because a worker was lost with it, {_ONE_AT_A_TIME}"
+    return f"; it is claimed alone, because workers were lost with it, {losses} times, {_ONE_AT_A_TIME}"
 
 
 def _nobody(recipient: str, message: StoredMessage, workers: Sequence[StoredWorker]) -> Iterator[Reason]:

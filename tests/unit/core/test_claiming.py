@@ -1,0 +1,93 @@
+"""Claims of one worker: what a claim that found nothing does to the next."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from atomos.core.service.claiming import Claims
+from atomos.core.service.delivery import Batch, Deliveries
+from atomos.core.service.in_hand import InHand
+from atomos.core.service.pace import Pace, Unread
+from atomos.core.service.waking import Wake
+
+
+class Vain:
+    """Deliveries of which none can be claimed: each claim takes long. `suspects` are those who have some."""
+
+    def __init__(self) -> None:
+        self.suspects: set[str] = set()
+        self.asked: list[tuple[str, bool]] = []
+
+    def claim(self, recipient: str, _room: int, _worker: str, _without: Any, *, suspects: bool) -> Batch:
+        self.asked.append((recipient, suspects))
+        passed_by = not suspects and recipient in self.suspects
+        return Batch(0, recipient, (), 1.0, passed_by=passed_by)
+
+
+@pytest.fixture
+def vain() -> Vain:
+    return Vain()
+
+
+@pytest.fixture
+def pace() -> Pace:
+    return Pace(threads=2)
+
+
+@pytest.fixture
+def in_hand() -> InHand:
+    return InHand()
+
+
+@pytest.fixture
+def wake() -> Wake:
+    return Wake()
+
+
+@pytest.fixture
+def claims(vain: Vain, pace: Pace, in_hand: InHand, wake: Wake) -> Claims:
+    return Claims("me", 15.0, cast("Deliveries", vain), in_hand, pace, Unread(), wake)
+
+
+def test_who_found_nothing_beside_another_claim_rests_where_there_are_no_suspects(
+    claims: Claims, vain: Vain, pace: Pace, in_hand: InHand, wake: Wake
+) -> None:
+    assert in_hand.may_have_suspects(), "another claim may find some"
+    assert claims.claim("mail", 10) is None
+    in_hand.claimed()
+    assert claims.claim("stock", 10) is None
+    assert vain.asked == [("mail", False), ("stock", True)], "nobody is claimed twice"
+    assert pace.rest("mail") > 5
+    assert pace.rest("stock") > 5
+    assert not wake.wait(0), "and nobody is woken for that"
+
+
+def test_who_was_passed_by_with_its_suspects_is_looked_at_again_when_those_in_hand_have_ended(
+    claims: Claims, vain: Vain, pace: Pace, in_hand: InHand, wake: Wake
+) -> None:
+    vain.suspects = {"mail"}
+    assert in_hand.may_have_suspects(), "another claim may find some"
+    assert claims.claim("mail", 10) is None
+    assert pace.rest("mail") > 5
+    in_hand.claimed()
+    assert claims.claim("stock", 10) is None
+    assert pace.rest("mail") == 0
+    assert wake.wait(0)
+
+
+def test_whose_turn_came_during_its_claim_is_claimed_again_at_once(
+    claims: Claims, vain: Vain, in_hand: InHand
+) -> None:
+    vain.suspects = {"mail"}
+    assert in_hand.may_have_suspects()
+    found = vain.claim
+
+    def ends_meanwhile(*args: Any, **more: Any) -> Batch:
+        in_hand.claimed()
+        return found(*args, **more)
+
+    vain.claim = ends_meanwhile  # type: ignore[method-assign]
+    claims.claim("mail", 10)
+    assert vain.asked == [("mail", False), ("mail", True)]
