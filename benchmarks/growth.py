@@ -264,12 +264,12 @@ def main() -> None:
     """Measure, and print."""
     options = parser("Whether the log stays quick as it grows")
     options.add_argument("--full", action="store_true", help="the sizes that are promised")
-    for name, value in Sizes()._asdict().items():
-        if name != "ready":
-            options.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
+    for name in Sizes._fields[1:]:
+        options.add_argument(f"--{name.replace('_', '-')}", type=int, help="another size")
     given = options.parse_args()
-    own = {name: getattr(given, name) for name in Sizes._fields if name != "ready"}
-    sizes = FULL if given.full else Sizes(**own)
+    asked = {name: getattr(given, name) for name in Sizes._fields[1:]}
+    usual = FULL if given.full else Sizes()
+    sizes = usual._replace(**{name: size for name, size in asked.items() if size is not None})
     with ExitStack() as stack:
         log = stack.enter_context(closing(Log(stack.enter_context(database()))))
         lines, bars = measured(log, sizes)
