@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
 
 from atomos.core.service.claiming import Claims
-from atomos.core.service.delivery import Batch, Deliveries
-from atomos.core.service.in_hand import InHand
+from atomos.core.service.delivery import Batch, Claimed, Deliveries, Fence
+from atomos.core.service.envelope import Envelope
+from atomos.core.service.handover import Handover
+from atomos.core.service.in_hand import Held, InHand
 from atomos.core.service.pace import Pace, Unread
+from atomos.core.service.returns import Returns
 from atomos.core.service.waking import Wake
 
 
@@ -91,3 +95,27 @@ def test_whose_turn_came_during_its_claim_is_claimed_again_at_once(
     vain.claim = ends_meanwhile  # type: ignore[method-assign]
     claims.claim("mail", 10)
     assert vain.asked == [("mail", False), ("mail", True)]
+
+
+def test_suspects_that_are_given_back_unbegun_let_those_who_were_passed_by_be_claimed(
+    claims: Claims, vain: Vain, pace: Pace, in_hand: InHand, wake: Wake
+) -> None:
+    envelope = Envelope("id", "id", None, datetime.now(UTC), None, "test", None)
+    suspect = Claimed(Fence(1, "stock", 1), None, 0, envelope, None)
+    held = Held(Batch(1, "stock", (suspect,), losses=1), float("inf"))
+    in_hand.add(held)
+    vain.suspects = {"mail"}
+    claims.claim("mail", 10)
+    assert pace.rest("mail") > 5
+    Returns(cast("Handover", Freeing()), claims).give([(held, held.runs())])
+    assert pace.rest("mail") == 0
+    assert wake.wait(0)
+    assert in_hand.of("stock") == 0
+
+
+class Freeing:
+    """Takes out of the lease what it is given."""
+
+    def free(self, held: Held, rows: tuple[Claimed, ...]) -> None:
+        with held.leaving(rows):
+            pass

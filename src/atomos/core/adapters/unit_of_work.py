@@ -29,6 +29,7 @@ class SqlUnitOfWork(UnitOfWork):
         self._database = database
         self._log = log
         self._open = ExitStack()
+        self._written: Sequence[Record] = ()
 
     def _begin(self, handling: Handling | None) -> None:
         if handling is None:

@@ -45,8 +45,9 @@ class Claims:
             held, _ = self._claim(recipient, room, suspects=True)
         return held
 
-    def ended(self, held: Held) -> None:
-        """Note that rows of a batch ended: after the last suspect, who was passed by is looked at again."""
+    def ended(self, held: Held, rows: int) -> None:
+        """Note that so many rows of a batch ended: after the last suspect, who was passed by is looked at again."""
+        self._in_hand.end(held, rows)
         if held.batch.is_suspect and not held.has_suspects:
             self._look_again()
 

@@ -8,8 +8,8 @@ from itertools import chain
 
 import structlog
 
+from .claiming import Claims
 from .handover import Handover, said
-from .in_hand import InHand
 from .threads import Task
 
 _LOG = structlog.get_logger("atomos.worker")
@@ -21,9 +21,9 @@ class Returns:
     It may be free already, its commit unheard: then it is somebody else's.
     """
 
-    def __init__(self, handover: Handover, in_hand: InHand) -> None:
+    def __init__(self, handover: Handover, claims: Claims) -> None:
         self._handover = handover
-        self._in_hand = in_hand
+        self._claims = claims
         self._kept: list[Task] = []
         self._giving = threading.Lock()
 
@@ -35,7 +35,7 @@ class Returns:
             rows = tuple(chain.from_iterable(runs))
             try:
                 self._handover.free(held, rows)
-                self._in_hand.end(held, len(rows))
+                self._claims.ended(held, len(rows))
             except Exception as error:  # noqa: BLE001 - after a stop they stay until the lease runs out
                 _LOG.error("worker.failed", recipient=held.batch.recipient, error=said(error))
                 self._kept.append((held, runs))

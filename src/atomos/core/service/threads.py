@@ -10,7 +10,6 @@ from typing import NamedTuple, Self
 
 import structlog
 
-from .delivery import Batch
 from .in_hand import Held, Run, Tray
 
 _LOG = structlog.get_logger("atomos.worker")
@@ -40,7 +39,7 @@ class Crew:
         threads: int,
         share: int,
         work: Callable[[Tray], None],
-        portion: Callable[[Batch], int] = lambda _: 1,
+        portion: Callable[[str], int] = lambda _: 1,
     ) -> None:
         self._share = share
         self._work = work
@@ -122,7 +121,7 @@ class Crew:
 
     def _taken(self, recipient: str, queue: deque[_Queued]) -> Tray:
         first = queue[0]
-        runs = [first.runs.popleft() for _ in range(min(len(first.runs), self._portion(first.held.batch)))]
+        runs = [first.runs.popleft() for _ in range(min(len(first.runs), self._portion(recipient)))]
         if not first.runs:
             queue.popleft()
         self._trays[recipient].append(tray := Tray(first.held, runs, first.since))

@@ -14,7 +14,7 @@ import structlog
 
 from .bus import MessageBus
 from .claiming import Claimers, Claims
-from .delivery import Batch, Deliveries, Waiting
+from .delivery import Deliveries, Waiting
 from .envelope import new_id
 from .handover import Handover, Usual, said
 from .in_hand import InHand, Tray
@@ -73,7 +73,7 @@ class Worker:
         self._given_up = float("inf")
         self._thread: threading.Thread | None = None
         self._stuck: tuple[Stuck, ...] = ()
-        self._returns = Returns(self._handover(0.0, self._doubts), self._in_hand)
+        self._returns = Returns(self._handover(0.0, self._doubts), self._claims)
         self._ended = 0
         self._look_due = 0.0
 
@@ -98,7 +98,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop`, called by another thread. An error of the database is logged and survived."""
-        crew = Crew(self._settings.threads, self._share, self._work, self._portion)
+        crew = Crew(self._settings.threads, self._share, self._work, self._pace.portion)
         claimers = Claimers(self._claims_at_once(), lambda each: self._claim_for(crew, each), self._wake)
         with ExitStack() as rounds:
             rounds.enter_context(self._wake.listening())
@@ -153,7 +153,7 @@ class Worker:
                 errors = 0
             except Exception as error:  # noqa: BLE001 - a worker outlives whatever happens to its database
                 errors += 1
-                pause = min(_LONGEST_PAUSE, self._settings.poll * 2.0 ** min(errors, 20))
+                pause, rests = min(_LONGEST_PAUSE, self._settings.poll * 2.0 ** min(errors, 20)), False
                 shown = None if isinstance(error, Unavailable) else error
                 _LOG.error("worker.failed", worker=self.id, error=said(error), exc_info=shown)
             # Whoever had to rest when this worker was woken is looked at again after that rest.
@@ -208,10 +208,6 @@ class Worker:
             self._returns.give([(held, held.runs())])
         return held is not None
 
-    def _portion(self, batch: Batch) -> int:
-        # What is done of suspects is written down at once: it does not go alone because of the one that kills.
-        return 1 if batch.is_suspect else self._pace.portion(batch.recipient)
-
     def _work(self, tray: Tray) -> None:
         recipient, held = tray.held.batch.recipient, tray.held
         started = monotonic()
@@ -224,8 +220,7 @@ class Worker:
                 self._pace.worked(recipient, monotonic() - started, tray.taken)
             handover.write_down(held)
         finally:
-            self._in_hand.end(held, tray.taken)
-            self._claims.ended(held)
+            self._claims.ended(held, tray.taken)
             if self._pace.room(recipient, self._in_hand.of(recipient)):
                 self._wake.set()
 
@@ -243,7 +238,7 @@ class Worker:
                     handover.free(held, held.batch.claimed)
                 raise
             finally:
-                self._in_hand.end(held, len(held.batch.claimed))
+                self._claims.ended(held, len(held.batch.claimed))
         return ended
 
     def _renewal(self) -> Chore:

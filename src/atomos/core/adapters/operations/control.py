@@ -190,9 +190,12 @@ def _paused(log: LogSql, recipient: str) -> Declined:
     found = log.rows(_PAUSED, recipient=recipient)
     if not found:
         return _unknown(log, recipient)
-    at, by, why = log.moment(found[0].at), found[0].by_whom, found[0].why
-    since = "" if at is None else at.isoformat(timespec="seconds")
-    return Declined(f"{recipient} is paused since {since} by {by}: {why}. Resume it first.")
+    if (at := log.moment(found[0].at)) is None:
+        return Declined(f"{recipient} was paused and has been resumed just now; pause it again.")
+    since = at.isoformat(timespec="seconds")
+    return Declined(
+        f"{recipient} is paused since {since} by {found[0].by_whom}: {found[0].why}. Resume it first."
+    )
 
 
 def _unknown(log: LogSql, recipient: str) -> Declined:
