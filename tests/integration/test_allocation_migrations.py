@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
 
 from atomos.allocation.adapters.storage import HISTORY
-from atomos.core.adapters import Database
-from atomos.core.adapters.migrations.histories import _config
+
+from .moving import Migrated
 
 LINES = "select number, batch, order_id, sku, quantity from allocation_line order by number"
 OLD = (
@@ -24,40 +22,28 @@ OLD = (
 )
 
 
-class Migrated:
-    """A database that is moved between versions."""
+class MigratedAllocation(Migrated):
+    """Allocation's tables."""
 
-    def __init__(self, url: str) -> None:
-        self.database = Database(url)
-
-    def to(self, revision: str) -> None:
-        """Bring allocation's tables to a version."""
-        with self.database.transaction() as connection:
-            move = command.downgrade if revision == "0001" else command.upgrade
-            move(_config(HISTORY, connection), revision)
-
-    def run(self, *statements: str) -> None:
-        """Run statements in one transaction."""
-        with self.database.transaction() as connection:
-            for statement in statements:
-                connection.execute(text(statement))
+    history = HISTORY
 
     def rows(self, statement: str = LINES) -> list[Any]:
         """What a statement finds."""
-        with self.database.look() as connection:
-            return [tuple(row) for row in connection.execute(text(statement))]
+        return super().rows(statement)
 
 
 @pytest.fixture
-def migrated(database_url: str) -> Iterator[Migrated]:
-    migrated = Migrated(database_url)
+def migrated(database_url: str) -> Iterator[MigratedAllocation]:
+    migrated = MigratedAllocation(database_url)
     migrated.to("0001")
     migrated.run(*OLD)
     yield migrated
     migrated.database.close()
 
 
-def test_lines_keep_their_numbers_and_batches_and_new_ones_come_after_them(migrated: Migrated) -> None:
+def test_lines_keep_their_numbers_and_batches_and_new_ones_come_after_them(
+    migrated: MigratedAllocation,
+) -> None:
     before = migrated.rows()
     migrated.to("0002")
     assert migrated.rows() == before
@@ -66,7 +52,7 @@ def test_lines_keep_their_numbers_and_batches_and_new_ones_come_after_them(migra
     assert migrated.rows()[-1][1:] == (None, "w", "CHAIR", 1)
 
 
-def test_on_the_way_back_only_what_waits_is_lost(migrated: Migrated) -> None:
+def test_on_the_way_back_only_what_waits_is_lost(migrated: MigratedAllocation) -> None:
     before = migrated.rows()
     migrated.to("0002")
     migrated.run("insert into allocation_line (order_id, sku, quantity) values ('w', 'CHAIR', 1)")
@@ -76,7 +62,7 @@ def test_on_the_way_back_only_what_waits_is_lost(migrated: Migrated) -> None:
     assert migrated.rows() == before
 
 
-def test_the_tables_are_what_the_model_is_mapped_to(migrated: Migrated) -> None:
+def test_the_tables_are_what_the_model_is_mapped_to(migrated: MigratedAllocation) -> None:
     migrated.to("0002")
     with migrated.database.transaction() as connection:
         context = MigrationContext.configure(

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
-from atomos.core.adapters.logs import QUIET
 from atomos.core.service.envelope import new_id
 from atomos.testing.databases import SqliteTemplate
 
-from .test_cli import BATCH, Command, command, environment
+from .test_cli import BATCH, Command, command, environment, logging_as_before
 
-__all__ = ["command", "environment"]
+__all__ = ["command", "environment", "logging_as_before"]
 
 LINE = '{"order_id": "o-1", "sku": "CHAIR", "quantity": 3}'
 REACTION = "allocation.warn_buyers"
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    root, config = logging.getLogger(), structlog.get_config()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.configure(**config)
 
 
 class Log:
