@@ -83,7 +83,7 @@ class Run:
         self._blow = ""
 
     def __call__(self, drive: Drive, check: Check, settle_seconds: float = 300.0) -> Report:
-        """Run. Raises `TimeoutError` when deliveries are not over `settle_seconds` after the last blow."""
+        """Run. Deliveries that are not over `settle_seconds` after the last blow are broken, and end it."""
         began = monotonic()
         for _ in range(self._workers):
             self._scenario.start_worker(ready=False)
@@ -98,8 +98,11 @@ class Run:
         for _, process in self._continue:
             self._send(process, signal.SIGCONT)
         numbers = load.end()
-        wait_until(self._is_over, settle_seconds, "every delivery to be over")
-        broken = (*self._scenario.broken(), *check(self._scenario.atomos, numbers))
+        try:
+            wait_until(self._is_over, settle_seconds, "every delivery to be over")
+            broken = (*self._scenario.broken(), *check(self._scenario.atomos, numbers))
+        except TimeoutError as error:
+            broken = (str(error), *self._scenario.broken())
         return Report(
             self._seed,
             dict(self._killed),

@@ -223,7 +223,8 @@ class Scenario:
         file = self._failpoints / STRUCK
         if not file.exists():
             return []
-        rows = (line.split() for line in file.read_text().splitlines())
+        whole, _, _being_written = file.read_text().rpartition("\n")
+        rows = (line.split() for line in whole.splitlines())
         return [Struck(point, action, int(process), float(at)) for point, action, process, at in rows]
 
     def wait_until_struck(self, point: str, seconds: float = 30.0) -> Struck:

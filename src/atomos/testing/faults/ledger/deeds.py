@@ -26,7 +26,10 @@ class Effect(NamedTuple):
 
 
 class Book:
-    """A file outside the database, with a line for every effect; lines of several processes do not mix."""
+    """A file outside the database, with a line for every effect; lines of several processes do not mix.
+
+    Who is killed while it writes may leave the beginning of a line: an effect that nobody had.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
@@ -36,7 +39,8 @@ class Book:
         line = json.dumps(Effect(listener, message.account, message.number, effect_id, os.getpid()))
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(file, f"{line}\n".encode())
+            # The first line feed ends what somebody else began.
+            os.write(file, f"\n{line}\n".encode())
         finally:
             os.close(file)
 
@@ -44,7 +48,8 @@ class Book:
         """Give every effect, in the order in which they were had."""
         if not self._path.exists():
             return []
-        return [Effect(*json.loads(line)) for line in self._path.read_text("utf-8").splitlines()]
+        lines = self._path.read_text("utf-8").splitlines()
+        return [Effect(*json.loads(line)) for line in lines if line.endswith("]")]
 
 
 class Refused(RuleBroken):

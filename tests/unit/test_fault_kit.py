@@ -1,0 +1,21 @@
+"""The kit that hurts processes: what it writes down survives being hurt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from atomos.testing.faults.ledger.deeds import Book
+from atomos.testing.faults.ledger.messages import Deposited
+
+
+def test_an_effect_that_a_kill_cut_off_is_none_and_does_not_spoil_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "book"
+    book = Book(str(path))
+    book.write("notify", Deposited(account="a", number=1), "one")
+    whole = path.read_bytes()
+    for cut in range(1, len(whole) - 1):
+        path.write_bytes(whole + whole[:cut])
+
+        book.write("notify", Deposited(account="a", number=2), "two")
+
+        assert [(effect.number, effect.id) for effect in book.read()] == [(1, "one"), (2, "two")]
