@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from atomos.core.adapters import Database
-from atomos.core.service.delivery import NO_ROWS, Batch, Delivery
+from atomos.core.service.delivery import NO_ROWS, Batch, Delivery, Failure, Status
 from atomos.testing.faults.recovery import Recoveries
 
 from .operations_log import Log
@@ -102,3 +102,33 @@ def test_rows_that_nobody_who_was_killed_had_in_hand_are_not_followed(killings: 
     before = dict(killings.recoveries.seconds)
     killings.do(killings.claim())
     assert killings.recoveries.seconds == before != {}
+
+
+def test_a_row_that_fails_when_it_is_done_again_is_followed_no_more_nor_is_what_waits_behind_it(
+    killings: Killings,
+) -> None:
+    killings.send("red", "red")
+    killings.claim(FIRST)
+    killings.recoveries.hurt(FIRST)
+    killings.lose()
+    again = killings.claim()
+    failure = Failure(Status.RETRYING, "it failed", 60.0)
+    assert killings.log.deliveries.fail(again.claimed[0].fence, failure, NO_ROWS)
+    killings.recoveries.look()
+    assert killings.recoveries.seconds.keys() == {0}
+
+
+def test_the_time_in_which_nobody_could_write_does_not_count(
+    killings: Killings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instants = iter((100.0, 107.0, 110.0, 112.0))
+    monkeypatch.setattr("atomos.testing.faults.recovery.monotonic", lambda: next(instants))
+    killings.send("red", "blue")
+    killings.claim(FIRST, room=1)
+    killings.recoveries.hurt(FIRST)
+    killings.claim(SECOND, room=1)
+    killings.recoveries.hurt(SECOND)
+    killings.recoveries.stood_still(since=105.0)
+    killings.lose()
+    killings.do(killings.claim())
+    assert killings.recoveries.seconds == {0: 7.0, 1: 2.0}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+from atomos.testing.faults.databases import can_write
 from atomos.testing.faults.ledger.deeds import Book
 from atomos.testing.faults.ledger.messages import Deposited
 
@@ -19,3 +22,12 @@ def test_an_effect_that_a_kill_cut_off_is_none_and_does_not_spoil_the_next(tmp_p
         book.write("notify", Deposited(account="a", number=2), "two")
 
         assert [(effect.number, effect.id) for effect in book.read()] == [(1, "one"), (2, "two")]
+
+
+def test_nobody_can_write_while_somebody_else_stays_in_the_middle_of_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'faults.db'}"
+    assert can_write(url)
+    with closing(sqlite3.connect(tmp_path / "faults.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        assert not can_write(url)
+    assert can_write(url)

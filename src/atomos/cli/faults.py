@@ -142,6 +142,7 @@ def _say(report: Report) -> None:
             ("killed", str(killed.total())),
             ("recovery, median", seconds(report.median)),
             ("recovery, worst", seconds(report.worst)),
+            ("not counted: a stopped one kept all from writing", f"{report.still:.1f} s"),
             ("numbers driven", str(report.numbers)),
             ("messages", str(report.messages)),
             ("deliveries", str(report.deliveries)),

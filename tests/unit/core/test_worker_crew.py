@@ -59,10 +59,10 @@ def crew(record: Record) -> Iterator[Make]:
         each.dismiss()
 
 
-def task(recipient: str) -> tuple[Held, list[Run]]:
+def task(recipient: str, *, losses: int = 0) -> tuple[Held, list[Run]]:
     envelope = Envelope("id", "id", None, datetime.now(UTC), None, "test", None)
     run = (Claimed(Fence(1, recipient, 1), None, 0, envelope, None),)
-    return Held(Batch(1, recipient, run), until=float("inf")), [run]
+    return Held(Batch(1, recipient, run, losses=losses), until=float("inf")), [run]
 
 
 def test_recipients_take_turns(crew: Make, record: Record) -> None:
@@ -75,6 +75,20 @@ def test_recipients_take_turns(crew: Make, record: Record) -> None:
     record.gates["first"].set()
     wait_until(lambda: len(record.begun) == 6, SECONDS, "all")
     assert record.begun[1:] == ["mail", "stock", "mail", "stock", "mail"]
+
+
+def test_what_was_in_a_lost_lease_waits_for_nothing_else(crew: Make, record: Record) -> None:
+    record.gates["first"] = threading.Event()
+    one = crew(1, 1)
+    one.give(*task("first"))
+    wait_until(lambda: record.begun == ["first"], SECONDS, "the first")
+    for recipient in ("mail", "stock", "stock"):
+        one.give(*task(recipient))
+    suspects = task("stock", losses=1)
+    one.give(suspects[0], suspects[1] * 2)
+    record.gates["first"].set()
+    wait_until(lambda: len(record.begun) == 6, SECONDS, "all")
+    assert record.begun[1:] == ["stock", "stock", "mail", "stock", "stock"]
 
 
 def test_no_recipient_has_more_than_its_share_of_the_threads(crew: Make, record: Record) -> None:

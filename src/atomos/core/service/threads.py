@@ -29,9 +29,11 @@ class _Queued(NamedTuple):
 class Crew:
     """Threads that carry out runs, each recipient in its turn; one recipient has at most `share` of them.
 
-    So what is slow for one recipient leaves a thread to the others. A thread takes `portion` runs at a time, as many
-    as are quick together; behind one that takes long, idle threads take the rest. The threads keep no process from
-    ending.
+    So what is slow for one recipient leaves a thread to the others. Suspects come before all others: they waited
+    for a lease to run out, and a worker has one batch of them at a time.
+
+    A thread takes `portion` runs at a time, as many as are quick together; behind one that takes long, idle threads
+    take the rest. The threads keep no process from ending.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class Crew:
     def _next(self) -> Tray | None:
         with self._changed:
             while not self._dismissed:
-                for recipient, queue in self._queues.items():
+                for recipient, queue in sorted(self._queues.items(), key=_has_no_suspects):
                     if queue and len(self._trays[recipient]) < self._share:
                         return self._taken(recipient, queue)
                 if not self._is_shared_out():
@@ -145,8 +147,13 @@ class Crew:
 
     def _queue(self, held: Held, runs: Iterable[Run], since: float) -> None:
         queue = self._queues.setdefault(held.batch.recipient, deque())
-        queue.append(_Queued(since, held, deque(runs)))
+        (queue.appendleft if held.batch.is_suspect else queue.append)(_Queued(since, held, deque(runs)))
         self._changed.notify()
+
+
+def _has_no_suspects(each: tuple[str, deque[_Queued]]) -> bool:
+    _, queue = each
+    return not (queue and queue[0].held.batch.is_suspect)
 
 
 class Chore(NamedTuple):

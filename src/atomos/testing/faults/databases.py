@@ -1,16 +1,20 @@
-"""A database for one run alone, made and removed."""
+"""A database for one run alone, made and removed; and whether anybody can write to it."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
 
 from atomos.core.service.envelope import new_id
+
+_LONGEST_TURN = 1.0
 
 
 @contextmanager
@@ -32,3 +36,20 @@ def fresh_database(folder: Path, server: str | None) -> Iterator[str]:
             yield url.set(database=name.as_string().strip('"')).render_as_string(hide_password=False)
         finally:
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(name))
+
+
+def can_write(url: str) -> bool:
+    """Whether a database takes writes. On SQLite nobody can write while one who is stopped was about to."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return True
+    until = monotonic() + _LONGEST_TURN
+    with closing(sqlite3.connect(str(parsed.database), timeout=0, isolation_level=None)) as connection:
+        while monotonic() < until:
+            try:
+                connection.execute("begin immediate")
+            except sqlite3.OperationalError:
+                sleep(0.001)
+            else:
+                return True
+    return False

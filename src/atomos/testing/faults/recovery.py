@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 
 _HELD = "select recipient, seqs, keys from atomos_lease where worker like :worker"
 _OPEN = """
-select seq, ordering_key from atomos_delivery where recipient = :recipient and status in ('ready', 'retrying')
+select seq, ordering_key from atomos_delivery where recipient = :recipient and status = 'ready'
+  and (ordering_key is null or ordering_key not in (
+    select ordering_key from atomos_delivery
+    where recipient = :recipient and status in ('retrying', 'parked') and ordering_key is not null))
 """
 
 
 class Recoveries:
     """Follows the rows in the leases of workers that were hurt: each is counted from the last blow that concerned it.
 
-    That is the one to the worker that held it last, or to one that held its key: nobody may begin it before.
+    That is the one to the worker that held it last, or to one that held its key: nobody may begin it before. A row
+    is followed until it is done or has failed, or one before it of its key has: then it is that failure it waits for.
     """
 
     def __init__(self, database: Database) -> None:
@@ -42,6 +46,11 @@ class Recoveries:
                 for seq, key in self._open(connection, recipient).items():
                     if seq in in_lease or (seq in rows and key in its_keys):
                         rows[seq] = number
+
+    def stood_still(self, since: float) -> None:
+        """Do not count the time since then, an instant of the monotonic clock: nobody could write."""
+        now = monotonic()
+        self._hurt = {number: at + now - max(at, since) for number, at in self._hurt.items()}
 
     def look(self) -> None:
         """See which rows are done, and note for each such worker how long its last one took, in seconds."""

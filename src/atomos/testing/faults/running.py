@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from atomos.testing.processes import wait_until
 
 from .blows import Blow, blows
+from .databases import can_write
 from .load import Drive, Load
 from .recovery import Recoveries
 
@@ -40,14 +41,16 @@ class Report(NamedTuple):
     """What a run did, and what it found: `broken` is empty where everything holds.
 
     `killed` counts processes by what killed them, `others` counts stops and terminations. `recoveries` has, for
-    each killed or stopped worker that had deliveries in hand, the seconds until the last of them was done.
-    `numbers` is how many numbers of the load were accepted, `seconds` what all of it took.
+    each killed or stopped worker that had deliveries in hand, the seconds until the last of them was done, without
+    those in which a stopped one kept all others from writing (SQLite has one writer): `still` is how many these
+    were. `numbers` is how many numbers of the load were accepted, `seconds` what all of it took.
     """
 
     seed: int
     killed: dict[str, int]
     others: dict[str, int]
     recoveries: tuple[float, ...]
+    still: float
     numbers: int
     messages: int
     deliveries: int
@@ -65,6 +68,13 @@ class Report(NamedTuple):
         return max(self.recoveries, default=None)
 
 
+class _Stop(NamedTuple):
+    """Until when a process is stopped, and since when nobody can write because of it, None when others can."""
+
+    until: float
+    still_since: float | None
+
+
 class Run:
     """Runs a scenario that was entered: `workers` processes, until `kills` of them were killed."""
 
@@ -78,7 +88,8 @@ class Run:
         self._tell = tell
         self._killed: Counter[str] = Counter()
         self._others: Counter[str] = Counter()
-        self._continue: list[tuple[float, int]] = []
+        self._stopped: dict[int, _Stop] = {}
+        self._still = 0.0
         self._recoveries = Recoveries(scenario.atomos.container.core.database())
         self._blow = ""
 
@@ -95,8 +106,8 @@ class Run:
             self._strike(blow)
         self._scenario.disarm()
         self._tell(f"{self._killed.total()} killed; what is in hand is let end")
-        for _, process in self._continue:
-            self._send(process, signal.SIGCONT)
+        for process in list(self._stopped):
+            self._go_on(process)
         numbers = load.end()
         try:
             wait_until(self._is_over, settle_seconds, "every delivery to be over")
@@ -108,6 +119,7 @@ class Run:
             dict(self._killed),
             dict(self._others),
             tuple(self._recoveries.seconds.values()),
+            self._still,
             len(numbers),
             self._scenario.number("select count(*) from atomos_message"),
             self._scenario.number("select count(*) from atomos_delivery"),
@@ -166,7 +178,8 @@ class Run:
         self._send(process, signal.SIGSTOP)
         self._recoveries.hurt(process)
         seconds = blow.leases * self._scenario.lease
-        self._continue.append((monotonic() + seconds, process))
+        now = monotonic()
+        self._stopped[process] = _Stop(now + seconds, None if can_write(self._scenario.database_url) else now)
         self._tell(f"{blow}: process {process} for {seconds:.1f} s")
 
     def _terminate(self, victim: WorkerProcess, blow: Blow) -> None:
@@ -189,22 +202,20 @@ class Run:
     def _tended(self) -> int:
         """Note who ended, start others for them, let go on whose time has come; say how many can be hit."""
         for worker in self._ended():
-            self._continue = [each for each in self._continue if each[1] != worker.pid]
+            self._end_stop(worker.pid)
             if worker.exit_code == -signal.SIGKILL:
                 self._killed[self._blow] += 1
                 self._recoveries.hurt(worker.pid)
                 self._tell(f"{self._killed.total()}: {self._blow}: process {worker.pid}")
         self._scenario.tend()
-        for due, process in list(self._continue):
-            if monotonic() >= due:
-                self._continue.remove((due, process))
-                self._send(process, signal.SIGCONT)
+        for process, stop in list(self._stopped.items()):
+            if monotonic() >= stop.until:
+                self._go_on(process)
         self._recoveries.look()
         return sum(self._is_victim(worker) for worker in self._scenario.workers)
 
     def _is_victim(self, worker: WorkerProcess) -> bool:
-        stopped = {process for _, process in self._continue}
-        return worker.pid not in stopped and worker.is_running and worker.is_ready
+        return worker.pid not in self._stopped and worker.is_running and worker.is_ready
 
     def _is_over(self) -> bool:
         self._tended()
@@ -215,6 +226,16 @@ class Run:
         while monotonic() < until:
             sleep(min(_LOOK_SECONDS, seconds))
             self._recoveries.look()
+
+    def _go_on(self, process: int) -> None:
+        self._send(process, signal.SIGCONT)
+        self._end_stop(process)
+
+    def _end_stop(self, process: int) -> None:
+        stop = self._stopped.pop(process, None)
+        if stop and stop.still_since is not None:
+            self._still += monotonic() - stop.still_since
+            self._recoveries.stood_still(stop.still_since)
 
     def _send(self, process: int, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
