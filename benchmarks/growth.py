@@ -115,14 +115,17 @@ class Log:
             for statement in statements:
                 connection.execute(statement)  # type: ignore[call-overload]
 
-    def work(self, rows: int, room: int = ROOM) -> Pass:
-        """Claim and complete so many rows."""
+    def work(self, rows: int, pace: Pace | None = None) -> Pass:
+        """Claim and complete so many rows: `ROOM` at once, or as many as a worker's pace says."""
         claims, completions, done = [], [], 0
         started = time.perf_counter()
         while done < rows:
             begun = time.perf_counter()
+            room = pace.room(HEALTHY, in_hand=0) if pace else ROOM
             batch = self.deliveries.claim(HEALTHY, min(room, rows - done), "bench")
             claimed = time.perf_counter()
+            if pace:
+                pace.claimed(HEALTHY, batch.seconds, len(batch.claimed))
             if not batch.claimed:
                 break
             self.deliveries.complete([each.fence for each in batch.claimed], NO_ROWS)
@@ -209,15 +212,16 @@ def behind_the_broken(log: Log, sizes: Sizes) -> tuple[list[str], list[Bar]]:
 
 
 def beside_an_open_transaction(log: Log, sizes: Sizes) -> tuple[list[str], list[Bar]]:
-    """Claim and complete so many rows every second while nothing that died can be removed."""
+    """Claim and complete so many rows every second, as a worker does, while nothing that died can be removed."""
     log.empty()
     log.fill(A_SECOND * sizes.open_seconds, 50_000)
     log.settle()
-    passes = []
+    passes, pace = [], Pace(threads=1)
+    pace.worked(HEALTHY, seconds=0.0, rows=1)
     with someone_dawdles(log.url):
         for _ in range(sizes.open_seconds):
             over = time.monotonic() + 1
-            passes.append(log.work(A_SECOND))
+            passes.append(log.work(A_SECOND, pace))
             time.sleep(max(0.0, over - time.monotonic()))
     first, last = (
         Pass(*(statistics.median(column) for column in zip(*some, strict=True)))
@@ -225,7 +229,8 @@ def beside_an_open_transaction(log: Log, sizes: Sizes) -> tuple[list[str], list[
     )
     line = (
         f"a transaction left open for {sizes.open_seconds} s, {A_SECOND} rows each second: they would have gone at "
-        f"{first.rate:.0f} a second at first, {last.rate:.0f} at last (a claim: {first.claim:.1f}, {last.claim:.1f} ms)"
+        f"{first.rate:.0f} a second at first, {last.rate:.0f} at last "
+        f"(a claim: {first.claim:.1f}, {last.claim:.1f} ms; of {ROOM}, {pace.room(HEALTHY, in_hand=0)} rows)"
     )
     return [line], [
         Bar("rows a second beside an open transaction", last.rate, A_SECOND, "a second", at_least=True)

@@ -151,3 +151,17 @@ def test_of_two_changes_of_a_lease_the_later_one_is_without_the_rows_of_the_firs
         seen.append(rest.seqs)
     other.join(10)
     assert seen == [(1,), ()]
+
+
+def test_it_says_how_many_other_recipients_have_rows_in_hand() -> None:
+    hands = InHand()
+    mail = held("red", "blue")
+    stock = Held(Batch(2, "stock", rows("red", lease=2)), float("inf"))
+    assert hands.beside("mail") == 0
+    hands.add(mail)
+    hands.add(stock)
+    assert (hands.beside("mail"), hands.beside("stock"), hands.beside("buyers")) == (1, 1, 2)
+    hands.end(mail, 1)
+    assert hands.beside("stock") == 1
+    hands.end(mail, 1)
+    assert (hands.beside("stock"), hands.beside("buyers")) == (0, 1)

@@ -10,7 +10,7 @@ import pytest
 from atomos.core.service import pace
 from atomos.core.service.delivery import NO_ROWS, Claimed, Fence, Rows
 from atomos.core.service.envelope import Envelope
-from atomos.core.service.pace import MOST_A_CLAIM, Pace, Unread
+from atomos.core.service.pace import MOST_A_CLAIM, MOST_A_DEAR_CLAIM, Pace, Unread
 
 
 class Clock:
@@ -41,6 +41,45 @@ def test_room_is_never_more_than_one_claim_may_have() -> None:
     for _ in range(50):
         rooms.worked("mail", seconds=0.0, rows=10)
     assert rooms.room("mail", in_hand=0) == MOST_A_CLAIM
+
+
+def test_the_longer_a_claim_takes_however_few_it_finds_the_more_it_is_made_for() -> None:
+    rooms = Pace(4)
+    for _ in range(50):
+        rooms.worked("mail", seconds=0.0, rows=10)
+    rooms.claimed("mail", seconds=0.020, rows=500)
+    assert rooms.room("mail", in_hand=0) == MOST_A_CLAIM
+    rooms.claimed("mail", seconds=0.225, rows=500)
+    assert rooms.room("mail", in_hand=0) == pytest.approx(2_000, abs=1)
+    rooms.claimed("mail", seconds=10.0, rows=500)
+    assert rooms.room("mail", in_hand=0) == MOST_A_DEAR_CLAIM
+    rooms.claimed("mail", seconds=0.020, rows=500)
+    assert rooms.room("mail", in_hand=0) == MOST_A_CLAIM
+
+
+def test_what_is_in_hand_lasts_while_a_long_claim_is_under_way() -> None:
+    rooms = Pace(4)
+    for _ in range(50):
+        rooms.worked("mail", seconds=0.04, rows=10)
+    rooms.claimed("mail", seconds=0.025 + 0.5, rows=500)
+    assert rooms.room("mail", in_hand=0) == 4 + 4 * 4 * 0.5 / 0.004
+    assert rooms.room("mail", in_hand=900) > 0, "enough for half a second"
+
+
+def test_a_look_at_the_log_takes_a_fifth_of_the_time_at_the_most() -> None:
+    looks = Pace(4)
+    assert looks.until_next_look(poll=1.0, took=0.01) == 1.0
+    assert looks.until_next_look(poll=1.0, took=0.5) == 2.0
+    assert looks.until_next_look(poll=1.0, took=100.0) == 10.0
+
+
+def test_each_of_several_recipients_has_room_for_its_share_of_the_threads() -> None:
+    rooms = Pace(8)
+    for _ in range(50):
+        rooms.worked("mail", seconds=0.5, rows=10)
+    alone, among_four = rooms.room("mail", in_hand=0), rooms.room("mail", in_hand=0, others=3)
+    assert among_four == pytest.approx(alone / 4, abs=1)
+    assert rooms.room("mail", in_hand=0, others=100) == pytest.approx(1 + 0.25 / 0.05, abs=1)
 
 
 def test_what_is_slow_has_room_for_each_thread_and_no_more() -> None:

@@ -200,6 +200,7 @@ class InHand:
     def __init__(self) -> None:
         self._rows: dict[Held, int] = {}
         self._of: dict[str, int] = defaultdict(int)
+        self._busy = 0
         self._are_suspects_asked_for = False
         self._lock = threading.Lock()
 
@@ -232,6 +233,10 @@ class InHand:
         """Say how many rows of a recipient are in hand."""
         return self._of[recipient]
 
+    def beside(self, recipient: str) -> int:
+        """Say how many other recipients have rows in hand."""
+        return self._busy - (self._of[recipient] > 0)
+
     def leases(self) -> list[int]:
         """Name the leases that are worth a renewal."""
         return [held.batch.lease for held in self._held() if not held.is_lost]
@@ -252,7 +257,9 @@ class InHand:
             held.abandon()
 
     def _count(self, held: Held, rows: int) -> None:
-        self._of[held.batch.recipient] += rows
+        before = self._of[held.batch.recipient]
+        self._of[held.batch.recipient] = before + rows
+        self._busy += (before + rows > 0) - (before > 0)
         left = self._rows.pop(held, 0) + rows
         if left > 0:
             self._rows[held] = left

@@ -7,12 +7,18 @@ from time import monotonic
 from .delivery import Claimed, Rows
 
 MOST_A_CLAIM = 500
-"""So many rows are claimed at once, at the most."""
+"""So many rows are claimed at once, at the most, unless a claim is dear however few it finds."""
+
+MOST_A_DEAR_CLAIM = 5_000
+"""So many rows are claimed at once then, at the most."""
 
 _BUFFER_SECONDS = 0.25
 _PORTION_SECONDS = 0.01
 _CLAIM_SHARE = 10.0
+_LOOK_SHARE = 4.0
 _ROW_IS_WORTH = 0.001
+_ROW_TAKES = 0.000_05
+_ROW_MAY_COST = 0.000_1
 _FIRST_REST = 0.2
 _LONGEST_REST = 10.0
 _UNREAD_SECONDS = 30.0
@@ -21,31 +27,44 @@ _MOST_UNREAD = 100_000
 
 
 class Pace:
-    """Claims what `threads` can begin within a quarter of a second; a dear claim rests for ten times what it took.
+    """Claims what the threads can begin within a quarter of a second; a dear claim rests for ten times what it took.
 
     So a recipient whose claims are dear, with a million rows behind a broken service, costs others little. A claim
     that found rows is as dear as what it took beyond a millisecond for each.
+
+    A claim that takes long however few it finds, as beside a transaction that somebody left open, when it passes by
+    all that is dead and cannot be removed, is made for more rows, and while there is more in hand.
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._seconds: dict[str, float] = {}
         self._rested: dict[str, float] = {}
+        self._overhead: dict[str, float] = {}
         self._failed: dict[str, int] = {}
         self._passed_by: set[str] = set()
 
-    def room(self, recipient: str, in_hand: int, running: float = 0.0) -> int:
+    def room(self, recipient: str, in_hand: int, running: float = 0.0, others: int = 0) -> int:
         """Say how many rows to claim beside those in hand: none while there is enough to do.
 
-        `running` is for how many seconds the longest of them has been worked on.
+        `running` is for how many seconds the longest of them has been worked on, `others` is how many other
+        recipients have rows in hand: they have their share of the threads.
         """
+        threads = max(1, self._threads // (1 + others))
         each = max(self._seconds.get(recipient, _BUFFER_SECONDS / 10), running, 1e-6)
-        most = min(MOST_A_CLAIM, self._threads + int(self._threads * _BUFFER_SECONDS / each))
-        return max(0, most - in_hand) if in_hand < self._threads or in_hand <= most // 2 else 0
+        overhead = self._overhead.get(recipient, 0.0)
+        largest = min(MOST_A_DEAR_CLAIM, max(MOST_A_CLAIM, int(overhead / _ROW_MAY_COST)))
+        buffer = max(_BUFFER_SECONDS, 4 * overhead)
+        most = min(largest, threads + int(threads * buffer / each))
+        return max(0, most - in_hand) if in_hand < threads or in_hand <= most // 2 else 0
 
     def rest(self, recipient: str) -> float:
         """Say for how many seconds this recipient is not to be claimed again."""
         return max(0.0, self._rested.get(recipient, 0.0) - monotonic())
+
+    def until_next_look(self, poll: float, took: float) -> float:
+        """Say for how many seconds the log is not to be looked at again: `poll`, or more when the last one was dear."""
+        return max(poll, min(_LONGEST_REST, took * _LOOK_SHARE))
 
     def portion(self, recipient: str) -> int:
         """Say how many rows are quick together: those of a hundredth of a second, at least one."""
@@ -57,6 +76,7 @@ class Pace:
         `passed_by`: it found none but suspects, and there are some in hand already.
         """
         dear = max(0.0, seconds - rows * _ROW_IS_WORTH)
+        self._overhead[recipient] = max(0.0, seconds - rows * _ROW_TAKES)
         self._failed.pop(recipient, None)
         self._rested[recipient] = monotonic() + min(_LONGEST_REST, dear * _CLAIM_SHARE)
         # In this order: whoever ends the suspects in between finds its rest.

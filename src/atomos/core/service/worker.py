@@ -176,8 +176,11 @@ class Worker:
                 wanted.append(recipient)
         found: Iterable[Waiting] = (Waiting(each, overdue=False) for each in wanted)
         if not is_told:
-            self._look_due = monotonic() + self._settings.poll
+            began = monotonic()
             found = self._deliveries.waiting(wanted) if wanted else ()
+            self._look_due = monotonic() + self._pace.until_next_look(
+                self._settings.poll, monotonic() - began
+            )
         for each in found:
             claimers.ask(each)
         return min(pause, max(0.0, self._look_due - monotonic())), pause < self._settings.poll
@@ -186,7 +189,8 @@ class Worker:
         if self._unread.is_full(recipient):
             return 0
         in_hand = self._in_hand.of(recipient)
-        room = self._pace.room(recipient, in_hand, crew.running(recipient))
+        others = self._in_hand.beside(recipient)
+        room = self._pace.room(recipient, in_hand, crew.running(recipient), others)
         return min(room, max(0, 1 - in_hand)) if self._doubts.is_in_doubt(recipient) else room
 
     def _claim_for(self, crew: Crew, waiting: Waiting) -> bool:
@@ -221,7 +225,9 @@ class Worker:
             handover.write_down(held)
         finally:
             self._claims.ended(held, tray.taken)
-            if self._pace.room(recipient, self._in_hand.of(recipient)):
+            if self._pace.room(
+                recipient, self._in_hand.of(recipient), others=self._in_hand.beside(recipient)
+            ):
                 self._wake.set()
 
     def _drained(self, waiting: Waiting, handover: Handover) -> int:
