@@ -25,12 +25,16 @@ def order(http: FlaskClient, order_id: str = "order-1", **line: Any) -> Any:
 
 def test_a_new_batch_is_created(http: FlaskClient) -> None:
     answer = http.post("/allocation/batches", json={**BATCH, "eta": "2026-12-24"})
-    assert (answer.status_code, answer.json) == (201, {**BATCH, "eta": "2026-12-24", "available": 10})
+    assert (answer.status_code, answer.json) == (
+        201,
+        {**BATCH, "version": 1, "eta": "2026-12-24", "available": 10},
+    )
+    assert answer.headers["Location"] == "/allocation/batches/batch-1"
 
 
 def test_the_same_batch_again_is_fine(stocked: FlaskClient) -> None:
     answer = stocked.post("/allocation/batches", json=BATCH)
-    assert (answer.status_code, answer.json) == (200, {**BATCH, "eta": None, "available": 10})
+    assert (answer.status_code, answer.json) == (200, {**BATCH, "version": 1, "eta": None, "available": 10})
 
 
 @pytest.mark.parametrize("other", [{"quantity": 11}, {"eta": "2026-12-24"}, {"sku": "TABLE"}])
@@ -113,17 +117,17 @@ def test_an_order_without_an_allocated_line_is_not_found(stocked: FlaskClient) -
 
 
 def test_a_product_is_shown_with_its_batches(stocked: FlaskClient) -> None:
-    stocked.post(
-        "/allocation/batches", json={"reference": "later", "sku": "CHAIR", "quantity": 5, "eta": "2026-12-24"}
-    )
+    later = {"reference": "later", "sku": "CHAIR", "quantity": 5, "eta": "2026-12-24"}
+    stocked.post("/allocation/batches", json=later)
     order(stocked)
     assert stocked.get("/allocation/products/CHAIR").json == {
         "sku": "CHAIR",
+        "version": 3,
         "available": 12,
         "allocated": 3,
         "batches": [
-            {**BATCH, "eta": None, "available": 7},
-            {"reference": "later", "sku": "CHAIR", "eta": "2026-12-24", "quantity": 5, "available": 5},
+            {**BATCH, "version": 3, "eta": None, "available": 7},
+            {**later, "version": 3, "available": 5},
         ],
     }
 

@@ -70,7 +70,7 @@ def test_an_order_that_is_placed_asks_for_its_lines_and_winds_its_timer(
         OrderedLine(sku="CHAIR", quantity=2, batch=None),
         OrderedLine(sku="TABLE", quantity=1, batch=None),
     )
-    details = OrderDetails(order_id="order-1", state=OrderState.OPEN, deadline=NOON, lines=lines)
+    details = OrderDetails(order_id="order-1", version=1, state=OrderState.OPEN, deadline=NOON, lines=lines)
     assert place(TABLE=1, CHAIR=2) == Created(value=details)
     assert [type(event) for event in store.events] == [LineWanted, LineWanted]
     assert timers(store) == [(DeadlinePassed(order_id="order-1"), NOON, "deadline", "order-1")]

@@ -40,7 +40,9 @@ def uow(store: MemoryStore) -> NewUow:
 
 def test_the_first_batch_of_a_sku_makes_its_product(uow: NewUow) -> None:
     answer = handlers.create_batch(CreateBatchFactory(reference="b1", eta=date(2026, 7, 1)), uow())
-    details = BatchDetails(reference="b1", sku="CHAIR", eta=date(2026, 7, 1), quantity=10, available=10)
+    details = BatchDetails(
+        reference="b1", version=1, sku="CHAIR", eta=date(2026, 7, 1), quantity=10, available=10
+    )
     assert answer == Created(value=details)
     with uow() as again:
         assert again.products.get("CHAIR").batches[0].reference == "b1"
@@ -130,3 +132,14 @@ def test_the_buyers_are_asked_to_restock() -> None:
     [sent] = notifications.sent
     assert (sent.to, sent.subject) == ("buyers@example.org", "Out of stock: CHAIR")
     assert sent.effect_id is not None
+
+
+def test_an_answer_has_the_version_that_its_commit_gives(uow: NewUow) -> None:
+    create_batch(CreateBatch(reference="b1", sku="CHAIR", quantity=10), uow())
+    same = create_batch(CreateBatch(reference="b1", sku="CHAIR", quantity=10), uow())
+    changed = change_batch_quantity(ChangeBatchQuantity(reference="b1", quantity=9), uow())
+    again = uow()
+    with again:
+        kept = again.products.get("CHAIR").version
+    assert isinstance(same, BatchDetails)
+    assert (same.version, changed.version, kept) == (1, 2, 2)

@@ -144,7 +144,11 @@ def test_headers_are_told_where_they_are_read(written: dict[str, Any]) -> None:
         return {each["$ref"].rpartition("/")[2] for each in found if "$ref" in each}
 
     assert references("/library/books/{isbn}", "post") == {"Idempotency-Key", "X-Correlation-ID"}
-    assert references("/library/books/{isbn}", "delete") == {"Idempotency-Key", "X-Correlation-ID"}
+    assert references("/library/books/{isbn}", "delete") == {
+        "Idempotency-Key",
+        "If-Match",
+        "X-Correlation-ID",
+    }
     assert references("/library/books/{isbn}", "get") == {"X-Correlation-ID"}
 
 

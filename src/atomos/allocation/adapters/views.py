@@ -11,11 +11,19 @@ from atomos.core.adapters import ReadModel
 from atomos.core.domain import Page
 from atomos.core.service import Routes
 
-from ..domain.errors import NotAllocated, UnknownOrder, UnknownSku
+from ..domain.errors import NotAllocated, UnknownBatch, UnknownOrder, UnknownSku
 from ..domain.events import Allocated, BatchDetails, Deallocated, LineReleased, OrderDetails, OrderedLine
 from ..domain.order import state_of
-from ..service.queries import AllocatedLine, AllocationsOf, BatchesOf, OrderOf, ProductDetails, ProductOf
-from .storage import BATCHES, LINES, METADATA, ORDERS, WANTED
+from ..service.queries import (
+    AllocatedLine,
+    AllocationsOf,
+    BatchesOf,
+    BatchOf,
+    OrderOf,
+    ProductDetails,
+    ProductOf,
+)
+from .storage import BATCHES, LINES, METADATA, ORDERS, PRODUCTS, WANTED
 
 ALLOCATIONS = Table(
     "allocation_view",
@@ -56,6 +64,14 @@ def batches_of(query: BatchesOf, session: Session) -> Page[BatchDetails]:
     return Page(items=page, cursor=page[-1].reference if len(found) > query.limit else None)
 
 
+def batch_of(query: BatchOf, session: Session) -> BatchDetails:
+    """Say how a batch stands. Raises `UnknownBatch`."""
+    found = session.execute(_batches().where(BATCHES.c.reference == query.reference)).first()
+    if found is None:
+        raise UnknownBatch(query.reference)
+    return _details(found)
+
+
 def product_of(query: ProductOf, session: Session) -> ProductDetails:
     """Say how a product stands. Raises `UnknownSku`."""
     in_order_of_choice = _batches().order_by(BATCHES.c.eta.nulls_first(), BATCHES.c.reference)
@@ -64,14 +80,17 @@ def product_of(query: ProductOf, session: Session) -> ProductDetails:
         raise UnknownSku(query.sku)
     available = sum(batch.available for batch in batches)
     allocated = sum(batch.quantity for batch in batches) - available
-    return ProductDetails(sku=query.sku, available=available, allocated=allocated, batches=batches)
+    version = batches[0].version
+    return ProductDetails(
+        sku=query.sku, version=version, available=available, allocated=allocated, batches=batches
+    )
 
 
 def order_of(query: OrderOf, session: Session) -> OrderDetails:
     """Say how an order stands. Raises `UnknownOrder`."""
     order, line = ORDERS.c, WANTED.c
     statement = (
-        select(order.deadline, order.is_reported, line.sku, line.quantity, line.batch)
+        select(order.version, order.deadline, order.is_reported, line.sku, line.quantity, line.batch)
         .join_from(ORDERS, WANTED, isouter=True)
         .where(order.order_id == query.order_id)
         .order_by(line.sku)
@@ -85,7 +104,10 @@ def order_of(query: OrderOf, session: Session) -> OrderDetails:
         if row.sku is not None
     )
     state = state_of([each.batch for each in lines], is_reported=rows[0].is_reported)
-    return OrderDetails(order_id=query.order_id, state=state, deadline=rows[0].deadline, lines=lines)
+    first = rows[0]
+    return OrderDetails(
+        order_id=query.order_id, version=first.version, state=state, deadline=first.deadline, lines=lines
+    )
 
 
 def show_allocation(event: Allocated, read_model: ReadModel) -> None:
@@ -105,7 +127,10 @@ def _batches() -> Select[*tuple[Any, ...]]:
         LINES.c.batch == BATCHES.c.reference
     )
     available = (BATCHES.c.quantity - promised.scalar_subquery()).label("available")
-    return select(BATCHES.c.reference, BATCHES.c.sku, BATCHES.c.eta, BATCHES.c.quantity, available)
+    batch = BATCHES.c
+    return select(
+        batch.reference, PRODUCTS.c.version, batch.sku, batch.eta, batch.quantity, available
+    ).join_from(BATCHES, PRODUCTS)
 
 
 def _details(row: Row[*tuple[Any, ...]]) -> BatchDetails:
@@ -116,6 +141,7 @@ ROUTES = Routes(
     queries={
         AllocationsOf: allocations_of,
         BatchesOf: batches_of,
+        BatchOf: batch_of,
         OrderOf: order_of,
         ProductOf: product_of,
     },
@@ -127,6 +153,7 @@ ROUTES = Routes(
     requires={
         AllocationsOf: "orders:read",
         BatchesOf: "stock:read",
+        BatchOf: "stock:read",
         OrderOf: "orders:read",
         ProductOf: "stock:read",
     },

@@ -15,12 +15,20 @@ from ..domain.events import (
     OrderLineReceived,
     OrderPlaced,
 )
-from ..service.queries import AllocatedLine, AllocationsOf, BatchesOf, OrderOf, ProductDetails, ProductOf
+from ..service.queries import (
+    AllocatedLine,
+    AllocationsOf,
+    BatchesOf,
+    BatchOf,
+    OrderOf,
+    ProductDetails,
+    ProductOf,
+)
 
 blueprint = Entrypoints("allocation", __name__, url_prefix="/allocation")
 
 
-@blueprint.post("/batches")
+@blueprint.post("/batches", location="show_batch")
 def receive_batch(event: BatchReceived) -> Created[BatchDetails] | BatchDetails:
     """Take a batch into stock; `eta` is absent for what is in the warehouse."""
     return emit(event)
@@ -35,6 +43,12 @@ def report_batch_quantity(event: BatchQuantityReported) -> BatchDetails:
 @blueprint.get("/batches")
 def list_batches(query: BatchesOf) -> Page[BatchDetails]:
     """List batches by reference."""
+    return ask(query)
+
+
+@blueprint.get("/batches/<reference>")
+def show_batch(query: BatchOf) -> BatchDetails:
+    """Say how a batch stands; its version is that of its product."""
     return ask(query)
 
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from atomos.core.domain import Created, Event, Length, Message, ValueObject
+from atomos.core.domain import Created, Event, Length, Message, ValueObject, Version
 
 from .fields import NewOrderId, OrderId, Quantity, Reference, Sku
 
@@ -21,9 +21,13 @@ class LineAllocation(ValueObject):
 
 
 class BatchDetails(ValueObject):
-    """A batch: where it stands, and how much of it is not promised. `eta` is None for stock in the warehouse."""
+    """A batch: where it stands, and how much of it is not promised. `eta` is None for stock in the warehouse.
+
+    `version` is that of its product, which guards all its batches.
+    """
 
     reference: str
+    version: Version
     sku: str
     eta: date | None
     quantity: int
@@ -142,6 +146,7 @@ class OrderDetails(ValueObject):
     """How an order stands, with its lines by SKU."""
 
     order_id: str
+    version: Version
     state: OrderState
     deadline: datetime
     lines: tuple[OrderedLine, ...]

@@ -37,10 +37,10 @@ def place_order(command: PlaceOrder, uow: AllocationUnitOfWork) -> Created[Order
         order = uow.orders.find(command.order_id)
         if order is not None:
             order.compare(command.deadline, command.lines)
-            return uow.commit(_details(order))
+            return uow.commit(_details(uow, order))
         uow.orders.add(order := Order(command.order_id, command.deadline, command.lines))
         uow.send_later(DeadlinePassed(order_id=order.order_id), at=order.deadline, name=DEADLINE)
-        return uow.commit(Created(value=_details(order)))
+        return uow.commit(Created(value=_details(uow, order)))
 
 
 def promise_line(command: PromiseLine, uow: AllocationUnitOfWork) -> None:
@@ -88,10 +88,11 @@ def tell_buyers(
     )
 
 
-def _details(order: Order) -> OrderDetails:
+def _details(uow: AllocationUnitOfWork, order: Order) -> OrderDetails:
     lines = sorted(order.lines, key=lambda line: line.sku)
     return OrderDetails(
         order_id=order.order_id,
+        version=uow.version_of(order),
         state=order.state,
         deadline=order.deadline,
         lines=tuple(OrderedLine(sku=line.sku, quantity=line.quantity, batch=line.batch) for line in lines),

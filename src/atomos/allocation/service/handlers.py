@@ -34,7 +34,7 @@ def create_batch(command: CreateBatch, uow: AllocationUnitOfWork) -> Created[Bat
             raise BatchDiffers(command.reference)
         product = product or uow.products.take(command.sku)
         batch, is_new = product.receive(command.reference, command.quantity, command.eta)
-        details = _details(product, batch)
+        details = _details(uow, product, batch)
         return uow.commit(Created(value=details) if is_new else details)
 
 
@@ -45,7 +45,7 @@ def change_batch_quantity(command: ChangeBatchQuantity, uow: AllocationUnitOfWor
         if product is None:
             raise UnknownBatch(command.reference)
         batch = product.change_quantity(command.reference, command.quantity)
-        return uow.commit(_details(product, batch))
+        return uow.commit(_details(uow, product, batch))
 
 
 def allocate(command: Allocate, uow: AllocationUnitOfWork) -> Created[LineAllocation] | LineAllocation:
@@ -94,9 +94,10 @@ def warn_buyers(
     )
 
 
-def _details(product: Product, batch: Batch) -> BatchDetails:
+def _details(uow: AllocationUnitOfWork, product: Product, batch: Batch) -> BatchDetails:
     return BatchDetails(
         reference=batch.reference,
+        version=uow.version_of(product),
         sku=batch.sku,
         eta=batch.eta,
         quantity=batch.quantity,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from atomos.core.domain import AtLeast, AtMost, Page, Query, ValueObject
+from atomos.core.domain import AtLeast, AtMost, Page, Query, ValueObject, Version
 
 from ..domain.events import BatchDetails, OrderDetails
 from ..domain.fields import OrderId, Reference, Sku
@@ -22,6 +22,7 @@ class ProductDetails(ValueObject):
     """A product: pieces that can still be promised, pieces that are, and its batches in the order of choice."""
 
     sku: str
+    version: Version
     available: int
     allocated: int
     batches: tuple[BatchDetails, ...]
@@ -39,6 +40,12 @@ class BatchesOf(Query[Page[BatchDetails]], name="allocation.batches-of"):
     sku: Sku | None = None
     limit: Annotated[int, AtLeast(1), AtMost(500)] = 50
     cursor: Reference | None = None
+
+
+class BatchOf(Query[BatchDetails], name="allocation.batch-of"):
+    """How does a batch stand?"""
+
+    reference: Reference
 
 
 class ProductOf(Query[ProductDetails], name="allocation.product-of"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -11,6 +11,7 @@ import msgspec
 from flask import Response, request, url_for
 
 from ..domain.messages import Created, Message, Page
+from .conditions import Versions, tag
 
 STATUSES: Mapping[type, int] = {Created: 201, NoneType: 204}
 """The status of each kind of answer; any other is `OTHERWISE`."""
@@ -25,18 +26,27 @@ _JSON = "application/json"
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
 
-def respond(answer: Any, message: Message, location: Locator | None = None) -> Response:
-    """Make the response of an answer; `location` says where the created thing can be read."""
+def respond(
+    answer: Any, message: Message, location: Locator | None = None, versions: Versions = MappingProxyType({})
+) -> Response:
+    """Make the response of an answer; `location` says where the created thing can be read.
+
+    `versions` names the field that makes the `ETag`, for each kind of answer that has one.
+    """
     if answer is None:
         response = Response(status=STATUSES[NoneType])
         del response.headers["Content-Type"]  # there is nothing that it could speak of
         return response
     if type(answer) is Created:
         response = Response(_encoder.encode(answer.value), STATUSES[Created], content_type=_JSON)
+        if versions:
+            tag(response, answer.value, versions)
         if location is not None:
             response.headers["Location"] = location(answer.value, message)
         return response
     response = Response(_encoder.encode(answer), OTHERWISE, content_type=_JSON)
+    if versions:
+        tag(response, answer, versions)
     if type(answer) is Page and answer.cursor is not None:
         response.headers["Link"] = f'<{_next_page(answer.cursor)}>; rel="next"'
     return response

@@ -11,6 +11,7 @@ from werkzeug.exceptions import BadRequest
 from ..domain.messages import Event, Query
 from ..service.bus import MessageBus
 from ..service.envelope import Origin, Principal, hashed_id, new_id
+from .conditions import expected
 
 A = TypeVar("A")
 
@@ -39,11 +40,12 @@ class Edge(Protocol):
 def emit(event: Event[A]) -> A:
     """Let the application hear an event, and give the answer.
 
-    With an `Idempotency-Key`, a repeat of the request gets the answer that the first one got. Raises what the
-    bus raises, and `BadRequest` for a header that cannot be used.
+    With an `Idempotency-Key`, a repeat of the request gets the answer that the first one got; with `If-Match`, the
+    change is made to that version only. Raises what the bus raises, and `BadRequest` for a header that cannot be
+    used.
     """
     environ = request.environ
-    return _edge().bus.emit(event, _origin(environ, _keyed_id(environ)))
+    return _edge().bus.emit(event, _origin(environ, _keyed_id(environ), expected(environ)))
 
 
 def ask(query: Query[A]) -> A:
@@ -79,12 +81,12 @@ def _edge() -> Edge:
     return edge
 
 
-def _origin(environ: dict[str, Any], id_: str | None) -> Origin:
+def _origin(environ: dict[str, Any], id_: str | None, expects: frozenset[int] | None = None) -> Origin:
     if (known := environ.get(_CORRELATION)) is None:
         # A keyed event begins its conversation under its own id, so that its repeats are in the same one.
         known = environ[_CORRELATION] = _given_correlation(environ) or id_ or new_id()
     trace = environ.get("HTTP_TRACEPARENT")
-    return Origin(principal(), id_, known, _traceparent(trace) if trace else None)
+    return Origin(principal(), id_, known, _traceparent(trace) if trace else None, expects)
 
 
 def _given_correlation(environ: dict[str, Any]) -> str | None:

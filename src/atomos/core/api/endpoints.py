@@ -14,6 +14,7 @@ from ..domain.messages import Created, Event, Message, Page, Query, answer_of
 from ..service.diagnostics import Finding
 from ..service.injection import members, place_of, said, signature_of
 from .answering import OTHERWISE, STATUSES
+from .conditions import versions_in
 from .kinds import Unfit
 from .reading import QUERY_METHODS
 from .schemas import Shapes
@@ -62,6 +63,11 @@ class Endpoint(NamedTuple):
     def texts(self) -> frozenset[str]:
         """The fields that come from the URL."""
         return self.variables if self.has_body else frozenset(_fields(self.message))
+
+    @property
+    def versions(self) -> Mapping[type, str]:
+        """The field of each kind of answer that makes its `ETag`."""
+        return versions_in(body for bodies in self.bodies.values() for body in bodies)
 
     @property
     def bodies(self) -> Mapping[int, tuple[Any, ...]]:

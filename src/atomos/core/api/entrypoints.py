@@ -13,6 +13,7 @@ from ..domain.messages import Message
 from ..service.diagnostics import Finding, WiringError
 from ..service.injection import place_of
 from .answering import Locator, locate, respond
+from .conditions import conditional
 from .endpoints import Endpoint, check, check_location, read_view
 from .problems import answer_with_problem
 from .reading import Reader, body_reader, check_accept, given_reader, query_reader
@@ -136,7 +137,7 @@ class Entrypoints(Blueprint):
 
 
 def _served(endpoint: Endpoint, location: Locator | None) -> Callable[..., Response]:
-    view, read = endpoint.view, _reader(endpoint)
+    view, read, versions, asks = endpoint.view, _reader(endpoint), endpoint.versions, not endpoint.emits
 
     @wraps(view)
     def serve(**path: Any) -> Response:
@@ -144,7 +145,8 @@ def _served(endpoint: Endpoint, location: Locator | None) -> Callable[..., Respo
         current: Request = request._get_current_object()  # type: ignore[attr-defined]
         check_accept(current)
         message = read(current, path)
-        return respond(view(message), message, location)
+        response = respond(view(message), message, location, versions)
+        return conditional(current.environ, response) if asks else response
 
     return serve
 

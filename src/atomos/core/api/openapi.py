@@ -29,6 +29,7 @@ _CONVERTER = re.compile(r"<(?:[^<>:]*:)?(\w+)>")
 _FAILURES = (400, 403, 404, 406, 422, 500, 503)
 _BODY_FAILURES = (413, 415)
 _EVENT_FAILURES = (409,)
+_VERSION_FAILURES = (412,)
 
 _TEXT = {"type": "string"}
 _KINDS = f"{TYPE} and {', '.join(kind.slug for kind in KINDS.values())}, or the name of the HTTP status."
@@ -69,6 +70,8 @@ _PROBLEM = {
 _UUID = {"type": "string", "format": "uuid"}
 _CORRELATION = "X-Correlation-ID"
 _KEY = "Idempotency-Key"
+_MATCH, _NONE_MATCH = "If-Match", "If-None-Match"
+_TAGS = {**_TEXT, "pattern": r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'}
 _PARAMETERS = {
     _CORRELATION: {
         "description": "The conversation that the request belongs to; one is made where it is absent.",
@@ -77,6 +80,16 @@ _PARAMETERS = {
     _KEY: {
         "description": "A repeat with the same key gets the answer that the first request got.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!#-+\--~][!-+\--~]*$"},
+    },
+    _MATCH: {
+        "description": "Tags of the versions that the request is meant for; with any other it is refused.",
+        "schema": _TAGS,
+        "example": '"7"',
+    },
+    _NONE_MATCH: {
+        "description": "Tags of what the sender has; it is not sent again.",
+        "schema": _TAGS,
+        "example": '"7"',
     },
 }
 _HEADERS = {
@@ -87,6 +100,10 @@ _HEADERS = {
     },
     "Next": {
         "description": 'Where the next page is, as rel="next"; absent on the last one.',
+        "schema": _TEXT,
+    },
+    "Tag": {
+        "description": "The tag of the version that was answered, for `If-Match` and `If-None-Match`.",
         "schema": _TEXT,
     },
     "Retry": {"description": "So many seconds later.", "schema": {"type": "integer", "minimum": 1}},
@@ -145,7 +162,7 @@ class _Writer:
             spec.components.parameter(name, "header", parameter)
         for name, header in _HEADERS.items():
             spec.components.header(name, header)
-        for status in (*_FAILURES, *_BODY_FAILURES, *_EVENT_FAILURES):
+        for status in (*_FAILURES, *_BODY_FAILURES, *_EVENT_FAILURES, *_VERSION_FAILURES):
             spec.components.response(_problem_name(status), _problem(status))
 
     def operation(self, placed: _Placed) -> dict[str, Any]:
@@ -165,7 +182,13 @@ class _Writer:
 
     def _parameters(self, endpoint: Endpoint) -> list[dict[str, Any] | str]:
         keyed = endpoint.emits and endpoint.method in KEYED_METHODS
-        return [*self._of_url(endpoint), _CORRELATION, *([_KEY] if keyed else [])]
+        conditions = [_MATCH] if endpoint.emits else [_MATCH, _NONE_MATCH]
+        return [
+            *self._of_url(endpoint),
+            _CORRELATION,
+            *([_KEY] if keyed else []),
+            *(conditions if _has_versions(endpoint) else []),
+        ]
 
     def _of_url(self, endpoint: Endpoint) -> Iterator[dict[str, Any]]:
         if endpoint.reads is not None:
@@ -202,18 +225,24 @@ class _Writer:
     def _responses(self, endpoint: Endpoint) -> dict[str, Any]:
         failures = [*_FAILURES, *(_BODY_FAILURES if endpoint.has_body else ())]
         failures += _EVENT_FAILURES if endpoint.emits else ()
+        failures += _VERSION_FAILURES if _has_versions(endpoint) else ()
         written = {
             str(status): self._success(endpoint, status, bodies) for status, bodies in endpoint.bodies.items()
         }
         problems = {
             str(status): _reference("responses", _problem_name(status)) for status in sorted(failures)
         }
+        if endpoint.versions and not endpoint.emits:
+            tag = {"ETag": _reference("headers", "Tag"), _CORRELATION: _reference("headers", "Correlation")}
+            written["304"] = {"description": HTTPStatus(304).phrase, "headers": tag}
         return {**dict(sorted(written.items())), **problems}
 
     def _success(self, endpoint: Endpoint, status: int, bodies: tuple[Any, ...]) -> dict[str, Any]:
         headers = {_CORRELATION: _reference("headers", "Correlation")}
         if status == STATUSES[Created] and endpoint.location:
             headers["Location"] = _reference("headers", "Location")
+        if any((get_origin(body) or body) in endpoint.versions for body in bodies):
+            headers["ETag"] = _reference("headers", "Tag")
         if any(get_origin(body) is Page for body in bodies):
             headers["Link"] = _reference("headers", "Next")
         written: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
@@ -224,6 +253,11 @@ class _Writer:
             schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
             written["content"] = {"application/json": {"schema": schema}}
         return written
+
+
+def _has_versions(endpoint: Endpoint) -> bool:
+    # What is deleted has a version too, which its reader knows.
+    return bool(endpoint.versions) or endpoint.method == "DELETE"
 
 
 def _problem_name(status: int) -> str:

@@ -15,7 +15,7 @@ from flask import Response, current_app, got_request_exception, request
 from werkzeug.exceptions import HTTPException
 
 from ..domain.errors import AtomosError, Contradiction, DomainError, InvalidMessage, NotFound, RuleBroken
-from ..service.errors import Conflict, InFlight, NotPermitted, Reused
+from ..service.errors import Conflict, InFlight, NotPermitted, Outdated, Reused
 from ..service.ports import Unavailable
 from .emitting import correlation_id
 
@@ -64,6 +64,13 @@ KINDS: Mapping[type[Exception], Kind] = {
         "Still in progress",
         "A request with this Idempotency-Key is still in progress. Send it again a little later.",
         1.0,
+    ),
+    Outdated: Kind(
+        "outdated",
+        412,
+        "Another version",
+        "What is to be changed has another version than the header If-Match names. "
+        "Read it again, and send the change with the version that was read.",
     ),
     Reused: Kind(
         "reused",

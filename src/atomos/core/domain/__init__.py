@@ -1,6 +1,6 @@
 """What a domain is made of: messages, constraints, entities, aggregates, value objects and errors."""
 
-from .constraints import AtLeast, AtMost, Constraint, Length, Pattern, Sensitive
+from .constraints import AtLeast, AtMost, Constraint, Length, Pattern, Sensitive, Version
 from .errors import AtomosError, Contradiction, DomainError, InvalidMessage, NotFound, Problem, RuleBroken
 from .messages import Command, Created, Event, Message, Page, Query
 from .model import Aggregate, Entity
@@ -29,4 +29,5 @@ __all__ = [
     "RuleBroken",
     "Sensitive",
     "ValueObject",
+    "Version",
 ]

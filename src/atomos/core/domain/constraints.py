@@ -89,6 +89,20 @@ Sensitive = Annotated[T, Secret()]
 """`Sensitive[str]`: a value that is never shown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Marks the version of what an answer describes."""
+
+
+Version = Annotated[int, AtLeast(1), Counted()]
+"""`version: Version`: which state of an aggregate an answer describes; over HTTP it is the answer's `ETag`."""
+
+
+def is_version(annotation: Any) -> bool:
+    """Whether an annotation, or a part of it, is a `Version`."""
+    return isinstance(annotation, Counted) or any(map(is_version, get_args(annotation)))
+
+
 def is_sensitive(annotation: Any) -> bool:
     """Whether an annotation, or a part of it, is marked `Sensitive`."""
     return isinstance(annotation, Secret) or any(map(is_sensitive, get_args(annotation)))

@@ -19,6 +19,7 @@ from .errors import (
     NoAnswer,
     NotPermitted,
     OnlyRecorded,
+    Outdated,
     Repeated,
 )
 from .executor import Executor
@@ -134,9 +135,8 @@ class MessageBus:
     def _envelope(self, origin: Origin) -> Envelope:
         id_ = origin.id or new_id()
         correlation = origin.correlation_id or id_
-        return Envelope(
-            id_, correlation, None, self._clock.now(), None, origin.principal.name, origin.traceparent
-        )
+        sender, trace, expects = origin.principal.name, origin.traceparent, origin.expects
+        return Envelope(id_, correlation, None, self._clock.now(), None, sender, trace, expects)
 
     def _once(self, event: Event[Any], envelope: Envelope, carry_out: Callable[[], Any]) -> Any:
         if recalled := self._log.recall(envelope.id, event):
@@ -181,6 +181,10 @@ class MessageBus:
         if plan.answers:
             commands = ", ".join(type(command).__name__ for _, _, command, _ in others) or "no command"
             raise NoAnswer(f"{type(event).__name__} triggered {commands}.")
+        if envelope.expects is not None:
+            raise Outdated(
+                f"{type(event).__name__} was recorded and changed nothing here that has a version."
+            )
         self._log.append([Record("event", envelope, event, plan.reacting(event), None, True)])
 
 

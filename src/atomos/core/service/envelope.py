@@ -31,20 +31,23 @@ class Origin(NamedTuple):
     """What an entrypoint knows of a message's sender.
 
     `id` is given where a repeat can be recognised, else None; `correlation_id` continues a conversation,
-    None begins one; `traceparent` is the W3C trace context, None without one.
+    None begins one; `traceparent` is the W3C trace context, None without one. `expects` are the versions that the
+    sender means to change, an empty set is any, None does not ask.
     """
 
     principal: Principal = SYSTEM
     id: str | None = None
     correlation_id: str | None = None
     traceparent: str | None = None
+    expects: frozenset[int] | None = None
 
 
 class Envelope(NamedTuple):
     """What goes around a message. Ids are UUIDs in canonical text; `sent_at` is aware, in UTC.
 
     `correlation_id` is the id of the message that began the conversation, `causation_id` the one that led here
-    (None for the first). `ordering_key` is what order is kept by, None where none is.
+    (None for the first). `ordering_key` is what order is kept by, None where none is. `expects` is as in `Origin`;
+    it is not stored, and no other message inherits it.
     """
 
     id: str
@@ -54,6 +57,7 @@ class Envelope(NamedTuple):
     ordering_key: str | None
     principal: str
     traceparent: str | None
+    expects: frozenset[int] | None = None
 
     def caused(self, id_: str, ordering_key: str | None) -> Envelope:
         """Address a message that this one led to; all but these two is inherited."""

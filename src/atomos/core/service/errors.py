@@ -151,6 +151,12 @@ class Repeated(Diagnosed):
     code = "ATM038"
 
 
+class Outdated(Diagnosed):
+    """What was to be changed has another version than its sender expects."""
+
+    code = "ATM077"
+
+
 class TooLong(Diagnosed):
     """A handler took longer than its recipient's time limit."""
 

@@ -142,6 +142,12 @@ HANDLING = (
         "Send it again a little later: a process of the newer build tells the answer.",
     ),
     (
+        "ATM077",
+        "Another version than was expected",
+        "The sender said which version it means to change (`If-Match`), and that is not what is there.",
+        "Read it again, decide again, and send the change with the version that was read.",
+    ),
+    (
         "ATM073",
         "A handler took longer than its limit",
         "It ran past its time limit, so its delivery has failed; what it does to our database from now on does "

@@ -12,7 +12,7 @@ from ..domain.messages import Event
 from ..domain.model import Aggregate
 from .delivery import Fence, Record
 from .envelope import new_id
-from .errors import CommittedTwice, NoTimerKey, NotOpen
+from .errors import CommittedTwice, NoTimerKey, NotOpen, Outdated
 from .failpoints import failpoint
 from .handling import Handling, current_handling
 from .later import Later, due, timer_of
@@ -30,12 +30,15 @@ class UnitOfWork(ABC):
         self._tracked: list[Aggregate] = []
         self._later: list[Later] = []
         self._handling: Handling | None = None
+        self._expects: frozenset[int] | None = None
         self._state = "new"
 
     def __enter__(self) -> Self:
         if self._state != "new":
             raise NotOpen(f"{type(self).__name__} was entered a second time.")
         self._handling = current_handling()
+        if self._handling is not None and self._handling.heard is not None:
+            self._expects = self._handling.heard[0].expects
         self._begin(self._handling)
         self._state = "open"
         return self
@@ -48,9 +51,18 @@ class UnitOfWork(ABC):
             raise explained from error
 
     def track(self, aggregate: Aggregate) -> None:
-        """Note an aggregate that a repository handed out or took in: its events and version are seen to at commit."""
+        """Note an aggregate that a repository handed out or took in: its events and version are seen to at commit.
+
+        The first that was there before is what the sender of a version means. Raises `Outdated` when it has another.
+        """
         if all(aggregate is not each for each in self._tracked):
             self._tracked.append(aggregate)
+            if self._expects is not None and not self._is_new(aggregate):
+                self._compare(aggregate, self._expects)
+
+    def version_of(self, aggregate: Aggregate) -> int:
+        """Say which version an aggregate has after a commit that nothing comes before any more: for the answer."""
+        return self._next_version(aggregate, changed=self._changed())
 
     def send_later(
         self,
@@ -97,9 +109,12 @@ class UnitOfWork(ABC):
     def commit(self, answer: Any = None) -> Any:
         """Store the change, its answer, what it caused and who must hear of it, in one transaction; give the answer.
 
-        Raises `Conflict` when someone else was first: then nothing was stored.
+        Raises `Conflict` when someone else was first, and `Outdated` when the sender expects a version of something
+        and nothing was there: then nothing was stored.
         """
         self._refuse_unless_open()
+        if self._expects is not None:
+            raise Outdated("The sender expects a version, and nothing that was there before was handed out.")
         # Until it has committed: a second try would be without the events that this one took.
         self._state = "failed"
         if self._tracked:
@@ -142,10 +157,18 @@ class UnitOfWork(ABC):
         # A change to a child, or an event without a change, would otherwise pass another transaction unseen.
         changed = self._changed()
         for aggregate in self._tracked:
-            if self._is_new(aggregate):
-                aggregate.version = 1
-            elif changed or aggregate.has_recorded:
-                aggregate.version += 1
+            aggregate.version = self._next_version(aggregate, changed=changed)
+
+    def _next_version(self, aggregate: Aggregate, *, changed: bool) -> int:
+        if self._is_new(aggregate):
+            return 1
+        return aggregate.version + int(changed or aggregate.has_recorded)
+
+    def _compare(self, aggregate: Aggregate, expects: frozenset[int]) -> None:
+        self._expects = None
+        if expects and aggregate.version not in expects:
+            named = f"{type(aggregate).__name__} {aggregate.identity}"
+            raise Outdated(f"{named} has version {aggregate.version}, and its sender means another.")
 
     def _store(self, answer: Any, events: Sequence[tuple[Aggregate, Event[Any]]]) -> None:
         if self._handling is None:
