@@ -135,11 +135,10 @@ def test_the_buyers_are_asked_to_restock() -> None:
 
 
 def test_an_answer_has_the_version_that_its_commit_gives(uow: NewUow) -> None:
-    create_batch(CreateBatch(reference="b1", sku="CHAIR", quantity=10), uow())
-    same = create_batch(CreateBatch(reference="b1", sku="CHAIR", quantity=10), uow())
-    changed = change_batch_quantity(ChangeBatchQuantity(reference="b1", quantity=9), uow())
-    again = uow()
-    with again:
+    handlers.create_batch(CreateBatchFactory(reference="b1"), uow())
+    same = handlers.create_batch(CreateBatchFactory(reference="b1"), uow())
+    changed = handlers.change_batch_quantity(ChangeBatchQuantityFactory(reference="b1", quantity=9), uow())
+    with uow() as again:
         kept = again.products.get("CHAIR").version
     assert isinstance(same, BatchDetails)
     assert (same.version, changed.version, kept) == (1, 2, 2)
