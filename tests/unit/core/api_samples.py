@@ -141,6 +141,9 @@ class MemoryLog(MessageLog):
     def knows(self, message_id: str) -> bool:
         return any(record.envelope.id == message_id for record in self.records)
 
+    def follow(self, message_id: str) -> None:
+        """Nothing waits here."""
+
     def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:
         if {r.envelope.id for r in records} & {r.envelope.id for r in self.records}:
             raise Repeated

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from ..domain.errors import AtomosError
-from ..service.delivery import Fence, MessageLog, Recalled, Record, Status
+from ..service.delivery import Fence, MessageLog, Recalled, Record, Status, Stored
 from ..service.errors import LeaseLost, NewerBuild, Repeated, Reused
 from ..service.failpoints import failpoint
 from ..service.waking import Wake
+from . import following
 from .codec import Codec, fingerprint
 from .database import Database
 from .database_errors import explain
@@ -42,7 +43,9 @@ class SqlMessageLog(MessageLog):
             return None
         if found[0] != fingerprint(message) and not self._is_the_same(message_id, message):
             raise Reused(f"{type(message).__name__} {message_id} was stored with another content.")
-        return Recalled(None if found[1] is None else self._codec.decode_answer(type(message), found[1]))
+        if found[1] is None:
+            return Recalled(None, answered=False)
+        return Recalled(self._codec.decode_answer(type(message), found[1]))
 
     def _is_the_same(self, message_id: str, message: Any) -> bool:
         # It may have been sent, or be sent again, by a build with another version of it.
@@ -59,6 +62,13 @@ class SqlMessageLog(MessageLog):
         with self._database.look() as connection:
             driver = connection.connection.driver_connection
             return dialect_of(connection).recall(driver, message_id) is not None
+
+    def follow(self, message_id: str) -> Stored | None:
+        """Find an event, and what it triggered; None where there is no such event."""
+        try:
+            return following.stored(self._database, message_id)
+        except Exception as error:
+            raise self.explain(error, "the message log") or error from error
 
     def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:
         """Store records in a transaction of their own, and complete a delivery with them."""

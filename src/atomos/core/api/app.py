@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
@@ -13,7 +14,8 @@ from werkzeug.exceptions import HTTPException
 from ..domain.errors import AtomosError
 from ..service.bus import MessageBus
 from ..service.diagnostics import Finding, WiringError
-from .emitting import correlation_id
+from . import messages
+from .emitting import correlation_id, principal
 from .entrypoints import Entrypoints
 from .health import NOT_READY, Check, Health, failing, told
 from .openapi import document
@@ -105,6 +107,10 @@ def _documents(installation: Installation) -> Blueprint:
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
         return Response(installation.document_json, content_type=_JSON)
+
+    @blueprint.get("/messages/<uuid:message_id>")
+    def show_message(message_id: UUID) -> Response:
+        return messages.show(installation.bus, message_id, principal())
 
     @blueprint.get("/health/live")
     def live() -> Response:

@@ -11,7 +11,9 @@ from werkzeug.exceptions import BadRequest
 from ..domain.messages import Event, Query
 from ..service.bus import MessageBus
 from ..service.envelope import Origin, Principal, hashed_id, new_id
+from ..service.errors import SentLater
 from .conditions import expected
+from .later import accept, prefers_later
 
 A = TypeVar("A")
 
@@ -45,7 +47,14 @@ def emit(event: Event[A]) -> A:
     used.
     """
     environ = request.environ
-    return _edge().bus.emit(event, _origin(environ, _keyed_id(environ), expected(environ)))
+    bus, origin = _edge().bus, _origin(environ, _keyed_id(environ), expected(environ))
+    # With a condition there is something to wait for: whether it holds.
+    if prefers_later(environ) and origin.expects is None and bus.flow.events[type(event)].listeners:
+        accept(bus.send_later(event, origin))
+    try:
+        return bus.emit(event, origin)
+    except SentLater as sent:
+        accept(sent.message_id)
 
 
 def ask(query: Query[A]) -> A:

@@ -16,98 +16,34 @@ from marshmallow import Schema
 
 from ..domain.messages import Created, Page
 from .answering import STATUSES
+from .components import (
+    ACCEPTED,
+    BODY_FAILURES,
+    CORRELATION,
+    EVENT_FAILURES,
+    FAILURES,
+    FOLLOW,
+    HEADERS,
+    KEY,
+    MATCH,
+    NONE_MATCH,
+    PARAMETERS,
+    PREFER,
+    PROBLEM,
+    PROGRESS,
+    TEXT,
+    VERSION_FAILURES,
+)
 from .emitting import KEYED_METHODS
 from .endpoints import Endpoint
 from .entrypoints import Entrypoints
-from .problems import KINDS, MEDIA_TYPE, TYPE
+from .problems import MEDIA_TYPE
 from .schemas import Shapes
 
 VERSION = "3.1.0"
 """The version of OpenAPI that the document is written in."""
 
 _CONVERTER = re.compile(r"<(?:[^<>:]*:)?(\w+)>")
-_FAILURES = (400, 403, 404, 406, 422, 500, 503)
-_BODY_FAILURES = (413, 415)
-_EVENT_FAILURES = (409,)
-_VERSION_FAILURES = (412,)
-
-_TEXT = {"type": "string"}
-_KINDS = f"{TYPE} and {', '.join(kind.slug for kind in KINDS.values())}, or the name of the HTTP status."
-_PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "correlation_id"],
-    "properties": {
-        "type": {
-            "type": "string",
-            "format": "uri",
-            "description": _KINDS,
-        },
-        "title": {**_TEXT, "description": "The kind of problem, in words."},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": {**_TEXT, "description": "What was wrong this time."},
-        "instance": {
-            "type": "string",
-            "format": "uri-reference",
-            "description": "The path that was asked for.",
-        },
-        "correlation_id": {
-            "type": "string",
-            "format": "uuid",
-            "description": "The log knows the request by it.",
-        },
-        "code": {**_TEXT, "description": "The diagnostic's code, such as ATM042, where there is one."},
-        "errors": {
-            "type": "array",
-            "description": "What is wrong with which field.",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "detail"],
-                "properties": {"pointer": {**_TEXT, "format": "json-pointer"}, "detail": _TEXT},
-            },
-        },
-    },
-}
-_UUID = {"type": "string", "format": "uuid"}
-_CORRELATION = "X-Correlation-ID"
-_KEY = "Idempotency-Key"
-_MATCH, _NONE_MATCH = "If-Match", "If-None-Match"
-_TAGS = {**_TEXT, "pattern": r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'}
-_PARAMETERS = {
-    _CORRELATION: {
-        "description": "The conversation that the request belongs to; one is made where it is absent.",
-        "schema": _UUID,
-    },
-    _KEY: {
-        "description": "A repeat with the same key gets the answer that the first request got.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[!#-+\--~][!-+\--~]*$"},
-    },
-    _MATCH: {
-        "description": "Tags of the versions that the request is meant for; with any other it is refused.",
-        "schema": _TAGS,
-        "example": '"7"',
-    },
-    _NONE_MATCH: {
-        "description": "Tags of what the sender has; it is not sent again.",
-        "schema": _TAGS,
-        "example": '"7"',
-    },
-}
-_HEADERS = {
-    "Correlation": {"description": "The conversation that the request belongs to.", "schema": _UUID},
-    "Location": {
-        "description": "Where what was created can be read.",
-        "schema": {**_TEXT, "format": "uri-reference"},
-    },
-    "Next": {
-        "description": 'Where the next page is, as rel="next"; absent on the last one.',
-        "schema": _TEXT,
-    },
-    "Tag": {
-        "description": "The tag of the version that was answered, for `If-Match` and `If-None-Match`.",
-        "schema": _TEXT,
-    },
-    "Retry": {"description": "So many seconds later.", "schema": {"type": "integer", "minimum": 1}},
-}
 
 
 class _Placed(NamedTuple):
@@ -129,6 +65,8 @@ def document(app: Flask, *, title: str, version: str, description: str = "") -> 
         spec.path(
             _template(placed.path), operations={placed.endpoint.method.lower(): writer.operation(placed)}
         )
+    if any(placed.endpoint.emits for placed in _placed(app)):
+        spec.path("/messages/{message_id}", operations={"get": FOLLOW})
     return spec.to_dict()
 
 
@@ -157,12 +95,14 @@ class _Writer:
         self._fields = plugin.converter
         self._requests = Shapes()
         self._answers = Shapes(open_=True)
-        spec.components.schema("Problem", _PROBLEM)
-        for name, parameter in _PARAMETERS.items():
+        spec.components.schema("Problem", PROBLEM)
+        spec.components.schema("Progress", PROGRESS)
+        spec.components.response("Accepted", ACCEPTED)
+        for name, parameter in PARAMETERS.items():
             spec.components.parameter(name, "header", parameter)
-        for name, header in _HEADERS.items():
+        for name, header in HEADERS.items():
             spec.components.header(name, header)
-        for status in (*_FAILURES, *_BODY_FAILURES, *_EVENT_FAILURES, *_VERSION_FAILURES):
+        for status in (*FAILURES, *BODY_FAILURES, *EVENT_FAILURES, *VERSION_FAILURES):
             spec.components.response(_problem_name(status), _problem(status))
 
     def operation(self, placed: _Placed) -> dict[str, Any]:
@@ -182,18 +122,18 @@ class _Writer:
 
     def _parameters(self, endpoint: Endpoint) -> list[dict[str, Any] | str]:
         keyed = endpoint.emits and endpoint.method in KEYED_METHODS
-        conditions = [_MATCH] if endpoint.emits else [_MATCH, _NONE_MATCH]
+        conditions = [MATCH] if endpoint.emits else [MATCH, NONE_MATCH]
         return [
             *self._of_url(endpoint),
-            _CORRELATION,
-            *([_KEY] if keyed else []),
+            CORRELATION,
+            *([KEY, PREFER] if keyed else []),
             *(conditions if _has_versions(endpoint) else []),
         ]
 
     def _of_url(self, endpoint: Endpoint) -> Iterator[dict[str, Any]]:
         if endpoint.reads is not None:
             yield from (
-                {"name": n, "in": "path", "required": True, "schema": _TEXT}
+                {"name": n, "in": "path", "required": True, "schema": TEXT}
                 for n in sorted(endpoint.variables)
             )
             return
@@ -223,22 +163,24 @@ class _Writer:
         }
 
     def _responses(self, endpoint: Endpoint) -> dict[str, Any]:
-        failures = [*_FAILURES, *(_BODY_FAILURES if endpoint.has_body else ())]
-        failures += _EVENT_FAILURES if endpoint.emits else ()
-        failures += _VERSION_FAILURES if _has_versions(endpoint) else ()
+        failures = [*FAILURES, *(BODY_FAILURES if endpoint.has_body else ())]
+        failures += EVENT_FAILURES if endpoint.emits else ()
+        failures += VERSION_FAILURES if _has_versions(endpoint) else ()
         written = {
             str(status): self._success(endpoint, status, bodies) for status, bodies in endpoint.bodies.items()
         }
         problems = {
             str(status): _reference("responses", _problem_name(status)) for status in sorted(failures)
         }
-        if endpoint.versions and not endpoint.emits:
-            tag = {"ETag": _reference("headers", "Tag"), _CORRELATION: _reference("headers", "Correlation")}
+        if endpoint.emits:
+            written["202"] = _reference("responses", "Accepted")
+        elif endpoint.versions:
+            tag = {"ETag": _reference("headers", "Tag"), CORRELATION: _reference("headers", "Correlation")}
             written["304"] = {"description": HTTPStatus(304).phrase, "headers": tag}
         return {**dict(sorted(written.items())), **problems}
 
     def _success(self, endpoint: Endpoint, status: int, bodies: tuple[Any, ...]) -> dict[str, Any]:
-        headers = {_CORRELATION: _reference("headers", "Correlation")}
+        headers = {CORRELATION: _reference("headers", "Correlation")}
         if status == STATUSES[Created] and endpoint.location:
             headers["Location"] = _reference("headers", "Location")
         if any((get_origin(body) or body) in endpoint.versions for body in bodies):
@@ -265,7 +207,7 @@ def _problem_name(status: int) -> str:
 
 
 def _problem(status: int) -> dict[str, Any]:
-    headers = {_CORRELATION: _reference("headers", "Correlation")}
+    headers = {CORRELATION: _reference("headers", "Correlation")}
     if status in (HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE):
         headers["Retry-After"] = _reference("headers", "Retry")
     return {

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from ..domain.messages import Event, Query
-from .delivery import Claimed, MessageLog, Record
+from .delivery import Claimed, MessageLog, Recalled, Record
 from .dispatcher import Decided, Dispatcher, command_records
 from .envelope import SYSTEM, Envelope, Origin, Principal, derived_id, new_id
 from .errors import (
@@ -21,8 +21,11 @@ from .errors import (
     OnlyRecorded,
     Outdated,
     Repeated,
+    SentLater,
+    UnknownMessage,
 )
 from .executor import Executor
+from .following import OPERATOR, Followed, follow
 from .handling import current_handling
 from .injection import Offers
 from .later import due, timer_of
@@ -69,8 +72,8 @@ class MessageBus:
         One command is obeyed here, in one transaction that also stores the event, its other commands and everyone
         who must hear of it. An error means that nothing was stored; but ATM031 comes after the commit, and after
         `Unavailable` nobody knows whether the commit was heard. With `origin.id`, a repeat finds out: it gets the
-        answer that the first one got. Raises `NotPermitted`, `NoRoute`, `Conflict`,
-        and what the handler raises.
+        answer that the first one got. Raises `NotPermitted`, `NoRoute`, `Conflict`, `SentLater` when the first was
+        sent later, and what the handler raises.
         """
         plan = self.flow.events[type(event)]
         _check(plan.permission, event, origin.principal)
@@ -79,7 +82,10 @@ class MessageBus:
         envelope = self._envelope(origin)
         if origin.id is None:
             return self._emit(plan, event, envelope, fresh=True)  # type: ignore[no-any-return]
-        return self._once(event, envelope, lambda: self._emit(plan, event, envelope, fresh=False))  # type: ignore[no-any-return]
+        told = self._once(event, envelope, lambda: self._emit(plan, event, envelope, fresh=False))
+        if not told.answered:
+            raise SentLater(envelope.id)
+        return told.answer  # type: ignore[no-any-return]
 
     def send_later(
         self,
@@ -112,6 +118,17 @@ class MessageBus:
             self._once(event, envelope, lambda: self._log.append([record]))
         return envelope.id
 
+    def follow(self, message_id: str, principal: Principal = SYSTEM) -> Followed:
+        """Say how far an event has come that its sender does not wait for. Raises `UnknownMessage`.
+
+        Whoever sent it may know, and who may look at what others sent (`operations:read`).
+        """
+        _refuse_inside()
+        stored = self._log.follow(message_id)
+        if stored is None or not (principal.name == stored.principal or principal.may(OPERATOR)):
+            raise UnknownMessage(f"There is no message {message_id}.")
+        return follow(stored, self.flow.event_named(stored.name))
+
     def cancel(self, name: str, key: str, origin: Origin = _SYSTEM_ORIGIN) -> bool:
         """Take back what was sent later under a name and key; False where nothing waits, or its time has come."""
         _refuse_inside()
@@ -138,18 +155,18 @@ class MessageBus:
         sender, trace, expects = origin.principal.name, origin.traceparent, origin.expects
         return Envelope(id_, correlation, None, self._clock.now(), None, sender, trace, expects)
 
-    def _once(self, event: Event[Any], envelope: Envelope, carry_out: Callable[[], Any]) -> Any:
+    def _once(self, event: Event[Any], envelope: Envelope, carry_out: Callable[[], Any]) -> Recalled:
         if recalled := self._log.recall(envelope.id, event):
-            return recalled.answer
+            return recalled
         try:
-            return carry_out()
+            return Recalled(carry_out())
         except Exception as error:
             if isinstance(error, AnswerDiffers):
                 raise
             # Someone may have been first meanwhile: then a handler fails, or the log refuses the second row.
             with suppress(Unavailable):  # what went wrong first is what the sender has to know
                 if recalled := self._log.recall(envelope.id, event):
-                    return recalled.answer
+                    return recalled
             if isinstance(error, (Conflict, Repeated)):
                 raise InFlight from error
             raise

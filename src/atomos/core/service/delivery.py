@@ -67,9 +67,10 @@ class Fence(NamedTuple):
 
 
 class Recalled(NamedTuple):
-    """What the log has of a message: the answer that its sender was told."""
+    """What the log has of a message: the answer that its sender was told; `answered` is false before there is one."""
 
     answer: Any
+    answered: bool = True
 
 
 class Claimed(NamedTuple):
@@ -154,13 +155,35 @@ class Waiting(NamedTuple):
 class Failure(NamedTuple):
     """How a delivery failed: the state that it goes to, and what was wrong, in one line; None: it only waits.
 
-    `pause` is in seconds, None where no further try is planned; `counts` is false when it was not tried.
+    `pause` is in seconds, None where no further try is planned; `counts` is false when it was not tried. `kind` is
+    the class of domain errors that it is one of, such as `NotFound`; None for any other.
     """
 
     status: Status
     error: str | None
     pause: float | None = None
     counts: bool = True
+    kind: str | None = None
+
+
+class Step(NamedTuple):
+    """One delivery on the way; `errors` are the last few, the newest first, as they are stored."""
+
+    status: Status
+    errors: Sequence[Mapping[str, str]] = ()
+
+
+class Stored(NamedTuple):
+    """What the log has of an event and of what it triggered; answers are JSON text, None where there is none yet.
+
+    `commands` are the answers of the commands that it led to, with their wire names, the oldest first.
+    """
+
+    name: str
+    principal: str
+    answer: str | None
+    steps: Sequence[Step]
+    commands: Sequence[tuple[str, str | None]]
 
 
 class MessageLog(ABC):
@@ -176,6 +199,10 @@ class MessageLog(ABC):
     @abstractmethod
     def knows(self, message_id: str) -> bool:
         """Whether a message of this id is stored."""
+
+    @abstractmethod
+    def follow(self, message_id: str) -> Stored | None:
+        """Find an event, and what it triggered; None where there is no such event."""
 
     @abstractmethod
     def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:

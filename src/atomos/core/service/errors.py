@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..domain.errors import NotFound
 from .diagnostics import Diagnosed
 from .ports import Unavailable
 
@@ -155,6 +156,20 @@ class Outdated(Diagnosed):
     """What was to be changed has another version than its sender expects."""
 
     code = "ATM077"
+
+
+class SentLater(Diagnosed):
+    """An event with this id was sent to be handled later; `message_id` is its id."""
+
+    code = "ATM078"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f"The event {message_id} was sent to be handled later.")
+        self.message_id = message_id
+
+
+class UnknownMessage(NotFound):
+    """No message of this id was sent, or not by whoever asks."""
 
 
 class TooLong(Diagnosed):

@@ -148,6 +148,12 @@ HANDLING = (
         "Read it again, decide again, and send the change with the version that was read.",
     ),
     (
+        "ATM078",
+        "An event with this id was sent to be handled later",
+        "A repeat of `emit` wants an answer at once, and the first was sent with `send_later`.",
+        "Follow it: `bus.follow(id)`, or over HTTP the `Location` of the answer.",
+    ),
+    (
         "ATM073",
         "A handler took longer than its limit",
         "It ran past its time limit, so its delivery has failed; what it does to our database from now on does "

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 
-from ..domain.errors import AtomosError
+from ..domain.errors import AtomosError, Contradiction, DomainError, NotFound, RuleBroken
 from .bus import MessageBus
 from .delivery import Claimed, Deliveries, Failure, Rows, Status
 from .errors import Conflict, LeaseLost, TooLong, Unreadable
@@ -27,6 +27,7 @@ _AGAIN_SECONDS = 0.2
 _QUICK_SECONDS = 0.1
 _FIRST_QUICK_PAUSE = 0.01
 _LONGEST_ERROR = 1000
+_DOMAIN_ERRORS = (NotFound, Contradiction, RuleBroken, DomainError)
 
 T = TypeVar("T")
 
@@ -230,7 +231,7 @@ class Handover:
         backoff = route.policy.backoff_for(error, self._usual.backoff)
         if backoff is None:
             self._doubts.alive(held.batch)
-            return Failure(over, said(error))
+            return Failure(over, said(error), kind=_kind_of(error))
         is_last = attempts >= backoff.attempts
         if self._doubts.failed(held.batch):
             held.abandon()
@@ -253,6 +254,10 @@ def said(error: BaseException) -> str:
         text = "(it cannot be shown)"
     line = " ".join(text.split())[:_LONGEST_ERROR].replace("\0", "\\0")
     return f"{type(error).__name__}: {line}".encode(errors="backslashreplace").decode()
+
+
+def _kind_of(error: BaseException) -> str | None:
+    return next((cls.__name__ for cls in type(error).__mro__ if cls in _DOMAIN_ERRORS), None)
 
 
 def _tell(claimed: Claimed, failure: Failure, error: BaseException, *, noted: bool) -> None:

@@ -95,6 +95,10 @@ class Flow:
             name: planner.trigger(row) for name, row in self._recipients.items() if row.kind == "trigger"
         }
 
+    def event_named(self, wire_name: str) -> EventPlan | None:
+        """Give the plan of an event by its wire name; None where this build has no such event."""
+        return next((plan for event, plan in self.events.items() if event.wire_name == wire_name), None)
+
     def recipient(self, name: str) -> Route:
         """Give the route of a recipient. Raises `NoRecipient`."""
         route = self._recipients.get(name)

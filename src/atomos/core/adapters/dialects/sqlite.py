@@ -245,7 +245,8 @@ class SqliteLog(LogDialect):
         if held is None:
             return False
         at = _micros(now)
-        said = {"at": _iso(at), "error": failure.error}
+        kind = {} if failure.kind is None else {"kind": failure.kind}
+        said = {"at": _iso(at), "error": failure.error, **kind}
         errors = json.loads(held[0])
         values = {
             "seq": fence.seq,
