@@ -13,7 +13,8 @@ from prometheus_client import multiprocess  # noqa: E402
 
 from atomos.bootstrap import load_settings  # noqa: E402
 
-_http = load_settings().http
+_settings = load_settings()
+_http = _settings.http
 
 bind = f"{_http.host}:{_http.port}"
 workers = _http.processes
@@ -65,8 +66,6 @@ The whole API: {url}/openapi.json. Ctrl-C stops it.
 """,
         flush=True,
     )
-    if not local:
-        print(
-            f"There is no authentication yet: whoever reaches {_http.host}:{_http.port} may do everything.",
-            flush=True,
-        )
+    if not _settings.security.authentication:
+        who = "on this machine" if local else f"who reaches {_http.host}:{_http.port}"
+        print(f"Everyone {who} may do everything: security.authentication is off.", flush=True)

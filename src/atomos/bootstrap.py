@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from functools import cached_property
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, cast
@@ -18,11 +19,13 @@ from flask import Flask, Response
 from atomos.core.adapters import CORE, History, exposition, logs, pending, upgrade
 from atomos.core.adapters.health import LogHealth
 from atomos.core.api.app import install
+from atomos.core.api.security import Guard
 from atomos.core.container import Context, flaws, offers_of
 from atomos.core.service import Finding, JoinedRoutes, MessageBus, Offers, WiringError, Worker
 from atomos.core.service.checks import check
 from atomos.core.service.diagnostics import Diagnosed
 from atomos.core.service.threads import Chore
+from atomos.production import refuse_unprotected
 from atomos.settings import Settings, load
 
 _RETENTION_SECONDS = 3.0
@@ -67,10 +70,13 @@ class Atomos:
 
     def init_app(self, app: Flask) -> Flask:
         """Add the application's entrypoints, documents and health to a Flask application."""
+        endpoints = [each for context in self.contexts for b in context.blueprints for each in b.endpoints]
+        refuse_unprotected(self.settings, self.bus.flow.routes.requires, endpoints, debug=app.debug)
         app.config["MAX_CONTENT_LENGTH"] = self.settings.http.max_body_bytes
         install(
             app,
             bus=self.bus,
+            guard=self.guard,
             blueprints=[blueprint for context in self.contexts for blueprint in context.blueprints],
             checks=self.checks(),
             warnings=self.warnings(),
@@ -80,6 +86,13 @@ class Atomos:
         app.add_url_rule("/metrics", "atomos.metrics", self._metrics)
         app.extensions["atomos"] = self
         return app
+
+    @cached_property
+    def guard(self) -> Guard:
+        """Who says who sent a request: API keys where there is a secret for them."""
+        security = self.settings.security
+        keys = [self.container.core.authenticator()] if security.secret is not None else []
+        return Guard(keys, security.authentication)
 
     def migrate(self) -> list[str]:
         """Bring the database to the version of this build; name what was applied. Safe when two begin at once."""
@@ -105,6 +118,9 @@ class Atomos:
         """Stop the workers and close every connection, each of them even if another fails."""
         with ExitStack() as closing:
             closing.callback(self.container.core.database().close)
+            if "guard" in vars(self):
+                for each in self.guard.authenticators:
+                    closing.callback(each.close)
             closing.callback(self.container.core.wake().close)
             for worker in self._workers:
                 closing.callback(worker.stop)
@@ -213,6 +229,6 @@ def _from_pyproject() -> str | None:
 
 
 def _config(settings: Settings) -> dict[str, Any]:
-    sections = ("database", "delivery", "notifications", "storage", "health", "http", "log")
+    sections = ("database", "delivery", "notifications", "storage", "health", "http", "security", "log")
     own = {name: asdict(cast(Any, section)) for name, section in settings.contexts.items()}
     return {**{name: asdict(getattr(settings, name)) for name in sections}, **own}

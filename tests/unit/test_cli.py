@@ -429,7 +429,15 @@ def test_a_migration_of_a_context_that_has_no_tables_is_refused(command: Command
 
 def test_an_event_is_emitted_and_its_answer_printed(command: Command) -> None:
     answer = json.loads(command("emit", "allocation.batch-received", BATCH).stdout)
-    assert answer == {"reference": "b-1", "sku": "CHAIR", "eta": None, "quantity": 10, "available": 10}
+    expected = {
+        "reference": "b-1",
+        "version": 1,
+        "sku": "CHAIR",
+        "eta": None,
+        "quantity": 10,
+        "available": 10,
+    }
+    assert answer == expected
     again = json.loads(command("emit", "allocation.batch-received", "-", "--json", input=BATCH).stdout)
     assert (again["created"], again["value"]) == (False, answer)
 

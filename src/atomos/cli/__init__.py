@@ -14,6 +14,7 @@ from .database import db
 from .deliveries import deliveries
 from .explaining import explain
 from .faults import faults
+from .keys import keys
 from .looking import LOOKING
 from .messages import emit
 from .recipients import recipients
@@ -104,7 +105,7 @@ def cli(ctx: click.Context, app: str | None) -> None:
 
 for _command in (
     *(run, worker, verify, routes, graph, explain, config, db, emit, shell),
-    *(*LOOKING, deliveries, recipients, faults),
+    *(*LOOKING, deliveries, recipients, keys, faults),
 ):
     cli.add_command(_command)
 

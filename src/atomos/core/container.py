@@ -13,6 +13,7 @@ from .adapters.codec import Codec
 from .adapters.database import Database, Sessions
 from .adapters.deliveries import SqlDeliveries
 from .adapters.health import HealthLimits, LogHealth
+from .adapters.keys import SqlKeys
 from .adapters.message_log import SqlMessageLog
 from .adapters.migrations import History
 from .adapters.notifications import EmailNotifications, LogNotifications
@@ -25,6 +26,7 @@ from .adapters.workers import SqlWorkers
 from .api.entrypoints import Entrypoints
 from .container_flaws import flaws
 from .container_offers import made_by, offers_of
+from .service.authentication import KeyAuthenticator
 from .service.envelope import Envelope
 from .service.errors import NoHandling
 from .service.handling import current_handling
@@ -114,6 +116,10 @@ class CoreContainer(containers.DeclarativeContainer):
         ),
         quickly=config.delivery.quickly,
         limit=config.delivery.limit,
+    )
+    keys = providers.ThreadSafeSingleton(SqlKeys, database=database)
+    authenticator = providers.ThreadSafeSingleton(
+        KeyAuthenticator, keys=keys, secret=config.security.secret, now=clock.provided.now
     )
     workers = providers.ThreadSafeSingleton(SqlWorkers, database=database, codec=codec)
 

@@ -10,6 +10,9 @@ from ..core.domain import Sensitive
 from .kinds import Address, Count, DatabaseUrl, Days, Patience, Port, Seconds, StorageUrl, Text, Tries
 from .showing import Row, rows, without_secrets
 
+MOST_GUESSABLE = 32
+"""A secret with fewer characters is none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
@@ -183,6 +186,26 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecuritySettings:
+    """Section `[security]`: who may do what over the network."""
+
+    authentication: bool = False
+    """Whether requests need credentials; without them only what is public is done. Default: false."""
+
+    secret: Sensitive[str] | None = None
+    """What API keys are hashed with, at least 32 characters by chance; another one makes all keys useless.
+    None, the default: there are no API keys."""
+
+    def __post_init__(self) -> None:
+        """Refuse a secret that is too short to be one; raises ValueError."""
+        if self.secret is not None and len(self.secret) < MOST_GUESSABLE:
+            raise ValueError(f"secret must have at least {MOST_GUESSABLE} characters")
+
+    def __repr__(self) -> str:
+        return without_secrets(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """Section `[log]`: what is logged, and how."""
 
@@ -218,6 +241,9 @@ class Settings:
     http: HttpSettings = field(default_factory=HttpSettings)
     """How the service is served."""
 
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    """Who may do what over the network."""
+
     log: LogSettings = field(default_factory=LogSettings)
     """What is logged, and how."""
 
@@ -247,6 +273,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "storage": StorageSettings,
     "health": HealthSettings,
     "http": HttpSettings,
+    "security": SecuritySettings,
     "log": LogSettings,
 }
 """The sections that every service has, in the order in which they are shown."""

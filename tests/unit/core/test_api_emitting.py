@@ -216,10 +216,11 @@ def test_no_trace_is_ever_an_error(shared: Library, header: str) -> None:
 # Who
 
 
-def test_whoever_asks_is_anonymous_and_may_all() -> None:
+def test_whoever_asks_is_anonymous_and_may_all_where_nobody_needs_credentials() -> None:
     library = Library()
     post(library)
-    assert principal() == Principal("anonymous", None)
+    with library.app.test_request_context("/"):
+        assert principal() == Principal("anonymous", None)
     assert envelope(library).principal == "anonymous"
 
 

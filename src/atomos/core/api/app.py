@@ -20,6 +20,7 @@ from .entrypoints import Entrypoints
 from .health import NOT_READY, Check, Health, failing, told
 from .openapi import document
 from .problems import answer_with_problem, problem
+from .security import OPEN, Guard
 
 _JSON = "application/json"
 
@@ -27,8 +28,9 @@ _JSON = "application/json"
 class Installation:
     """What an application carries in `extensions["atomos"]`: its bus, its health, its document."""
 
-    def __init__(self, app: Flask, bus: MessageBus, health: Health, **info: str) -> None:
+    def __init__(self, app: Flask, bus: MessageBus, guard: Guard, health: Health, **info: str) -> None:
         self.bus = bus
+        self.guard = guard
         self.health = health
         self._app = app
         self._info = info
@@ -48,6 +50,7 @@ def install(
     app: Flask,
     *,
     bus: MessageBus,
+    guard: Guard = OPEN,
     blueprints: Sequence[Entrypoints] = (),
     checks: Mapping[str, Check] | None = None,
     warnings: Mapping[str, Check] | None = None,
@@ -63,7 +66,8 @@ def install(
     own, for a status or a class, come first, as they do in Flask; the errors of its other views only lose
     Flask's plain page.
 
-    `bus` must know every message of the blueprints. Raises `WiringError` with all mistakes, and `ValueError`
+    `bus` must know every message of the blueprints; `guard` says who sent a request, by default anyone may do
+    anything. Raises `WiringError` with all mistakes, and `ValueError`
     for an application that was installed before; then nothing was added.
     """
     if "atomos" in app.extensions:
@@ -75,6 +79,7 @@ def install(
     installation = Installation(
         app,
         bus,
+        guard,
         Health(dict(checks or {}), dict(warnings or {})),
         title=title,
         version=version,

@@ -8,19 +8,20 @@ from typing import Any, Protocol, TypeVar
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest
 
-from ..domain.messages import Event, Query
+from ..domain.messages import Event, Message, Query
 from ..service.bus import MessageBus
 from ..service.envelope import Origin, Principal, hashed_id, new_id
-from ..service.errors import SentLater
+from ..service.errors import NotPermitted, SentLater
 from .conditions import expected
 from .later import accept, prefers_later
+from .security import ANONYMOUS, Guard, Refused
 
 A = TypeVar("A")
 
 KEYED_METHODS = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 """The methods whose requests may carry an `Idempotency-Key`."""
 
-_ANONYMOUS = Principal("anonymous")
+_PRINCIPAL = "atomos.principal"
 _CORRELATION = "atomos.correlation_id"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TRACE = re.compile(r"((?!ff)[0-9a-f]{2})(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(-.*)?")
@@ -31,7 +32,12 @@ _LONGEST_KEY = 255
 
 
 class Edge(Protocol):
-    """What `app.extensions["atomos"]` has to be: something with the application's bus."""
+    """What `app.extensions["atomos"]` has to be: something with the application's bus, and with its guard."""
+
+    @property
+    def guard(self) -> Guard:
+        """Who says who sent a request."""
+        ...
 
     @property
     def bus(self) -> MessageBus:
@@ -63,8 +69,26 @@ def ask(query: Query[A]) -> A:
 
 
 def principal() -> Principal:
-    """Say who is asking: `anonymous`, with every permission. There is no authentication yet."""
-    return _ANONYMOUS
+    """Say who is asking, by the header `Authorization`; without one it is `anonymous`. Raises `Refused`."""
+    environ = request.environ
+    known: Principal | None = environ.get(_PRINCIPAL)
+    if known is None:
+        known = environ[_PRINCIPAL] = _edge().guard.principal(environ)
+    return known
+
+
+def permit(message: type[Message]) -> None:
+    """Refuse who may not send such a message, before more is read of the request.
+
+    Raises `NotPermitted`; `Refused` where credentials are missing.
+    """
+    sender = principal()
+    try:
+        _edge().bus.permit(message, sender)
+    except NotPermitted:
+        if sender.name == ANONYMOUS:
+            raise Refused(f"{message.__name__} needs credentials.") from None
+        raise
 
 
 def correlation_id() -> str:

@@ -14,6 +14,7 @@ from ..service.diagnostics import Finding, WiringError
 from ..service.injection import place_of
 from .answering import Locator, locate, respond
 from .conditions import conditional
+from .emitting import permit
 from .endpoints import Endpoint, check, check_location, read_view
 from .problems import answer_with_problem
 from .reading import Reader, body_reader, check_accept, given_reader, query_reader
@@ -138,11 +139,13 @@ class Entrypoints(Blueprint):
 
 def _served(endpoint: Endpoint, location: Locator | None) -> Callable[..., Response]:
     view, read, versions, asks = endpoint.view, _reader(endpoint), endpoint.versions, not endpoint.emits
+    kind = endpoint.message
 
     @wraps(view)
     def serve(**path: Any) -> Response:
         # Not the proxy, which costs a third of a microsecond each time that it is used.
         current: Request = request._get_current_object()  # type: ignore[attr-defined]
+        permit(kind)
         check_accept(current)
         message = read(current, path)
         response = respond(view(message), message, location, versions)

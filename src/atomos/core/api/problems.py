@@ -15,9 +15,11 @@ from flask import Response, current_app, got_request_exception, request
 from werkzeug.exceptions import HTTPException
 
 from ..domain.errors import AtomosError, Contradiction, DomainError, InvalidMessage, NotFound, RuleBroken
+from ..service.credentials import Unauthenticated
 from ..service.errors import Conflict, InFlight, NotPermitted, Outdated, Reused
 from ..service.ports import Unavailable
 from .emitting import correlation_id
+from .security import Refused
 
 MEDIA_TYPE = "application/problem+json"
 """What a problem calls itself."""
@@ -50,6 +52,7 @@ KINDS: Mapping[type[Exception], Kind] = {
         "Not as it should be",
         "Something in the request is not as it should be: `errors` says what.",
     ),
+    Unauthenticated: Kind("unauthenticated", 401, "Credentials needed"),
     NotPermitted: Kind("not-permitted", 403, "Not permitted"),
     Conflict: Kind(
         "conflict",
@@ -166,6 +169,8 @@ def _headers(kind: Kind, error: Exception) -> list[tuple[str, str]]:
     headers = []
     if isinstance(error, HTTPException) and _is_told(kind):
         headers = [(name, value) for name, value in error.get_headers() if name.lower() != "content-type"]
+    if isinstance(error, Refused):
+        headers.append(("WWW-Authenticate", error.challenge))
     if kind.retry_after is not None:
         seconds = getattr(error, "retry_after", kind.retry_after)
         headers.append(("Retry-After", str(max(1, math.ceil(seconds)))))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from ..domain.messages import Event, Query
+from ..domain.messages import Event, Message, Query
 from .delivery import Claimed, MessageLog, Recalled, Record
 from .dispatcher import Decided, Dispatcher, command_records
 from .envelope import SYSTEM, Envelope, Origin, Principal, derived_id, new_id
@@ -76,7 +76,7 @@ class MessageBus:
         sent later, and what the handler raises.
         """
         plan = self.flow.events[type(event)]
-        _check(plan.permission, event, origin.principal)
+        _check(plan.permission, type(event), origin.principal)
         if plan.projections:
             raise OnlyRecorded(_ONLY_RECORDED.format(type(event).__name__))
         envelope = self._envelope(origin)
@@ -105,7 +105,7 @@ class MessageBus:
         nothing. Raises `NoTimerKey` for a name without a key.
         """
         plan = self.flow.events[type(event)]
-        _check(plan.permission, event, origin.principal)
+        _check(plan.permission, type(event), origin.principal)
         if plan.projections:
             raise OnlyRecorded(_ONLY_RECORDED.format(type(event).__name__))
         until = due(at, delay, self._clock.now)
@@ -137,8 +137,13 @@ class MessageBus:
     def ask(self, query: Query[A], origin: Origin = _SYSTEM_ORIGIN) -> A:
         """Answer a question; nothing changes. Raises `NotPermitted`, `NoRoute`, and what the handler raises."""
         plan = self.flow.handlers[type(query)]
-        _check(plan.permission, query, origin.principal)
+        _check(plan.permission, type(query), origin.principal)
         return self._executor.run(plan, self._envelope(origin), query)  # type: ignore[no-any-return]
+
+    def permit(self, message: type[Message], principal: Principal) -> None:
+        """Refuse who may not send such a message. Raises `NotPermitted`, and `NoRoute`."""
+        plan = self.flow.events[message] if issubclass(message, Event) else self.flow.handlers[message]
+        _check(plan.permission, message, principal)
 
     def deliver(self, claimed: Claimed) -> bool:
         """Hand a claimed delivery to its recipient; see `Dispatcher.deliver`."""
@@ -210,9 +215,7 @@ def _refuse_inside() -> None:
         raise InsideHandling(f"{handling.plan.name} ({handling.plan.place}) used the bus.")
 
 
-def _check(permission: str | None, message: object, principal: Principal) -> None:
+def _check(permission: str | None, message: type[Message], principal: Principal) -> None:
     _refuse_inside()
     if permission is not None and not principal.may(permission):
-        raise NotPermitted(
-            f"{type(message).__name__} requires {permission}, which {principal.name} does not have."
-        )
+        raise NotPermitted(f"{message.__name__} requires {permission}, which {principal.name} does not have.")

@@ -10,6 +10,12 @@ RUNNING = (
         "Correct what the report names; `atomos config` shows every value and where it came from.",
     ),
     (
+        "ATM058",
+        "Not as it has to be in production",
+        "The profile `production` starts nothing that is open to everyone, or that tells strangers too much.",
+        "Do what each reason says.",
+    ),
+    (
         "ATM051",
         "No application",
         "The name of the application does not lead to a container.",

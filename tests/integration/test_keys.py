@@ -1,0 +1,205 @@
+"""API keys over HTTP: who may do what, and that a key ends when it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from atomos.bootstrap import Atomos
+from atomos.core.service import authentication
+from atomos.core.service.authentication import TRUSTED_SECONDS
+from atomos.core.service.credentials import Key, mint
+from atomos.settings import SecuritySettings
+
+SECRET = "a secret of the tests that nobody else has"
+BATCH = {"reference": "batch-1", "sku": "CHAIR", "quantity": 10}
+
+
+class Elapsed:
+    """This process's monotonic clock, as far as trust in keys goes."""
+
+    seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def elapsed(monkeypatch: pytest.MonkeyPatch) -> Elapsed:
+    moved = Elapsed()
+    monkeypatch.setattr(authentication, "monotonic", moved)
+    return moved
+
+
+@pytest.fixture
+def guarded(atomos: Any, atomos_container: Any, elapsed: Elapsed) -> Iterator[Atomos]:
+    """An application that needs credentials, on the database of the test."""
+    security = SecuritySettings(authentication=True, secret=SECRET)
+    made = Atomos(atomos_container, replace(atomos.settings, security=security))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def http(guarded: Atomos) -> FlaskClient:
+    application: Flask = guarded.init_app(Flask("guarded"))
+    return application.test_client()
+
+
+Give = Callable[..., str]
+"""Makes a key with permissions, and gives its token."""
+
+
+@pytest.fixture
+def give(guarded: Atomos) -> Give:
+    def give(*scopes: str, owner: str = "warehouse", days: float = 1) -> str:
+        now = datetime.now(UTC)
+        made = mint(owner, scopes, SECRET, now, now + timedelta(days=days))
+        guarded.container.core.keys().add(made.key)
+        return made.token
+
+    return give
+
+
+def send(http: FlaskClient, token: str | None, path: str = "/allocation/batches", body: Any = None) -> Any:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    if body is None:
+        return http.get(path, headers=headers)
+    return http.post(path, json=body, headers=headers)
+
+
+def only(guarded: Atomos) -> Key:
+    [key] = guarded.container.core.keys().listed()
+    return key  # type: ignore[no-any-return]
+
+
+def test_who_has_the_permission_may(http: FlaskClient, give: Give) -> None:
+    token = give("stock:write", "stock:read")
+    assert send(http, token, body=BATCH).status_code == 201
+    assert len(send(http, token).json["items"]) == 1
+
+
+def test_who_has_another_permission_may_not(http: FlaskClient, give: Give) -> None:
+    answer = send(http, give("stock:read"), body=BATCH)
+    assert (answer.status_code, answer.json["code"]) == (403, "ATM042")
+    assert "key:warehouse" in answer.json["detail"]
+    assert "stock:write" in answer.json["detail"]
+
+
+def test_without_credentials_nothing_is_done_that_is_not_public(http: FlaskClient) -> None:
+    for answer in (send(http, None), send(http, None, body={"no": "such field"})):
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert answer.content_type == "application/problem+json"
+    assert http.get("/health/live").status_code == http.get("/openapi.json").status_code == 200
+
+
+def test_credentials_are_asked_for_before_anything_else_is_read(http: FlaskClient) -> None:
+    answer = http.post("/allocation/batches", data=b"{" * 100, content_type="text/plain")
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic d2FyZTpob3VzZQ==",
+        "Bearer one two",
+        "Bearer atk_x_y",
+        f"Bearer {'x' * 9000}",
+    ],
+)
+def test_credentials_that_are_none_are_refused(http: FlaskClient, given: str) -> None:
+    answer = http.get("/allocation/batches", headers={"Authorization": given})
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert "x" * 50 not in answer.text
+
+
+def test_a_key_with_another_secret_part_is_refused(http: FlaskClient, give: Give) -> None:
+    token = give("stock:read")
+    assert send(http, token).status_code == 200
+    assert send(http, token[:-1] + ("a" if token[-1] != "a" else "b")).status_code == 401
+
+
+def test_a_table_that_was_read_opens_nothing(http: FlaskClient, give: Give, guarded: Atomos) -> None:
+    token = give("stock:read")
+    key = only(guarded)
+    assert token not in str(key)
+    assert send(http, f"atk_{key.id}_{key.digest}").status_code == 401
+
+
+def test_a_key_that_was_revoked_stops_within_five_seconds(
+    http: FlaskClient, give: Give, guarded: Atomos, elapsed: Elapsed
+) -> None:
+    token = give("stock:read")
+    assert send(http, token).status_code == 200
+    guarded.container.core.keys().revoke(only(guarded).id)
+    elapsed.seconds += TRUSTED_SECONDS
+    assert TRUSTED_SECONDS < 5
+    assert send(http, token).status_code == 401
+
+
+def test_a_key_that_has_ended_is_refused_at_once(http: FlaskClient, give: Give, guarded: Atomos) -> None:
+    token = give("stock:read")
+    assert send(http, token).status_code == 200
+    guarded.container.core.keys().expire(only(guarded).id, datetime.now(UTC) - timedelta(seconds=1))
+    guarded.guard.authenticators[0]._known.clear()  # type: ignore[attr-defined]
+    assert send(http, token).status_code == 401
+
+
+def test_a_key_is_looked_up_once_in_a_while_only(
+    http: FlaskClient, give: Give, guarded: Atomos, elapsed: Elapsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, keys, looked = give("stock:read"), guarded.container.core.keys(), []
+    find = keys.find
+    monkeypatch.setattr(keys, "find", lambda id_: (looked.append(id_), find(id_))[1])
+    for _ in range(5):
+        assert send(http, token).status_code == 200
+    assert len(looked) == 1
+    elapsed.seconds += TRUSTED_SECONDS
+    send(http, token)
+    assert len(looked) == 2
+
+
+def test_when_a_key_was_used_is_noted_in_batches(
+    http: FlaskClient, give: Give, guarded: Atomos, elapsed: Elapsed
+) -> None:
+    token = give("stock:read")
+    send(http, token)
+    assert only(guarded).used_at is None
+    elapsed.seconds += 61
+    send(http, token)
+    noted = only(guarded).used_at
+    assert noted is not None
+    assert abs(noted - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_what_a_key_sent_is_kept_under_its_owner(http: FlaskClient, give: Give, guarded: Atomos) -> None:
+    send(http, give("stock:write"), body=BATCH)
+    with guarded.container.core.database().look() as connection:
+        kept = connection.exec_driver_sql("select distinct principal from atomos_message").fetchall()
+    assert [tuple(row) for row in kept] == [("key:warehouse",)]
+
+
+def test_only_who_sent_an_event_may_follow_it_and_operators(http: FlaskClient, give: Give) -> None:
+    token = give("stock:write")
+    headers = {"Authorization": f"Bearer {token}", "Prefer": "respond-async"}
+    where = http.post("/allocation/batches", json=BATCH, headers=headers).headers["Location"]
+    assert send(http, token, where).status_code == 200
+    assert send(http, give("operations:read", owner="ana"), where).status_code == 200
+    assert send(http, give("stock:write", owner="shop"), where).status_code == 404
+    assert send(http, None, where).status_code == 404
+
+
+def test_one_owner_cannot_take_the_answer_of_another_by_its_key(http: FlaskClient, give: Give) -> None:
+    for owner, status in (("one", 201), ("one", 201), ("two", 200)):
+        headers = {"Authorization": f"Bearer {give('stock:write', owner=owner)}", "Idempotency-Key": "same"}
+        assert http.post("/allocation/batches", json=BATCH, headers=headers).status_code == status

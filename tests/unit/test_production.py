@@ -1,0 +1,83 @@
+"""What a service in production refuses to start with."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import pytest
+
+from atomos.allocation.api.blueprint import blueprint
+from atomos.bootstrap import find_container
+from atomos.core.domain import AtomosError
+from atomos.core.service import PUBLIC
+from atomos.production import Requires, Unprotected, refuse_unprotected
+from atomos.settings import HttpSettings, SecuritySettings, Settings
+
+GOOD = SecuritySettings(authentication=True, secret=secrets.token_urlsafe(32))
+
+
+def settings(**parts: Any) -> Settings:
+    made = {"profile": "production", "http": HttpSettings(host="0.0.0.0"), "security": GOOD, **parts}  # noqa: S104
+    return Settings(**made)
+
+
+def refused(given: Settings, requires: Requires, *, debug: bool = False) -> str:
+    with pytest.raises(Unprotected) as error:
+        refuse_unprotected(given, requires, blueprint.endpoints, debug=debug)
+    return str(error.value)
+
+
+@pytest.fixture
+def requires() -> Requires:
+    core: Any = find_container()().core
+    return core.routes().requires  # type: ignore[no-any-return]
+
+
+def test_the_reference_service_is_protected(requires: Requires) -> None:
+    refuse_unprotected(settings(), requires, blueprint.endpoints, debug=False)
+
+
+def test_every_reason_is_in_one_report(requires: Requires) -> None:
+    bare = settings(security=SecuritySettings(secret="a" * 40))
+    said = refused(bare, {}, debug=True)
+    for part in ("debug is on", "listen on 0.0.0.0 without authentication", "can be guessed", "PUBLIC"):
+        assert part in said
+    assert said.count("anyone may send") == len(blueprint.endpoints)
+
+
+def test_who_needs_credentials_needs_a_secret(requires: Requires) -> None:
+    assert "secret is missing" in refused(settings(security=SecuritySettings(authentication=True)), requires)
+
+
+@pytest.mark.parametrize("secret", ["a" * 64, "ab" * 32, "password" * 5, "0123" * 10])
+def test_a_secret_that_repeats_itself_is_none(requires: Requires, secret: str) -> None:
+    assert "can be guessed" in refused(
+        settings(security=SecuritySettings(authentication=True, secret=secret)), requires
+    )
+
+
+def test_what_is_said_to_be_public_may_be(requires: Requires) -> None:
+    public = {each.message: PUBLIC for each in blueprint.endpoints}
+    refuse_unprotected(settings(), public, blueprint.endpoints, debug=False)
+
+
+def test_on_this_machine_alone_nobody_needs_credentials(requires: Requires) -> None:
+    for host in ("127.0.0.1", "::1", "localhost"):
+        local = settings(http=HttpSettings(host=host), security=SecuritySettings())
+        refuse_unprotected(local, requires, blueprint.endpoints, debug=False)
+
+
+def test_other_profiles_start_anyway(requires: Requires) -> None:
+    anything = settings(profile="development", security=SecuritySettings())
+    refuse_unprotected(anything, {}, blueprint.endpoints, debug=True)
+
+
+def test_a_short_secret_is_refused_in_every_profile() -> None:
+    with pytest.raises(ValueError, match="at least 32"):
+        SecuritySettings(secret="short")  # noqa: S106
+
+
+def test_it_is_an_error_with_a_code() -> None:
+    assert issubclass(Unprotected, AtomosError)
+    assert Unprotected.code == "ATM058"
