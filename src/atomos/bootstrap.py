@@ -70,8 +70,7 @@ class Atomos:
 
     def init_app(self, app: Flask) -> Flask:
         """Add the application's entrypoints, documents and health to a Flask application."""
-        endpoints = [each for context in self.contexts for b in context.blueprints for each in b.endpoints]
-        refuse_unprotected(self.settings, self.bus.flow.routes.requires, endpoints, debug=app.debug)
+        self.refuse_unprotected(debug=app.debug)
         app.config["MAX_CONTENT_LENGTH"] = self.settings.http.max_body_bytes
         install(
             app,
@@ -86,6 +85,11 @@ class Atomos:
         app.add_url_rule("/metrics", "atomos.metrics", self._metrics)
         app.extensions["atomos"] = self
         return app
+
+    def refuse_unprotected(self, *, debug: bool = False) -> None:
+        """Raise `Unprotected` where a service in production would be open to everyone, with every reason."""
+        endpoints = [each for context in self.contexts for b in context.blueprints for each in b.endpoints]
+        refuse_unprotected(self.settings, self.bus.flow.routes.requires, endpoints, debug=debug)
 
     @cached_property
     def guard(self) -> Guard:

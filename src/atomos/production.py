@@ -37,7 +37,8 @@ def refuse_unprotected(
         return
     reasons = [*_of_settings(settings, debug=debug), *_of_entrypoints(requires, endpoints)]
     if reasons:
-        raise Unprotected("".join(f"\n  - {reason}" for reason in reasons))
+        listed = "".join(f"\n  - {reason}" for reason in reasons)
+        raise Unprotected(f"This service does not start in production as it is:{listed}\n")
 
 
 def _of_settings(settings: Settings, *, debug: bool) -> Iterator[str]:

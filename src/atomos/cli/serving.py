@@ -99,6 +99,7 @@ def serve_with_gunicorn(app: str | None) -> None:
             )
     atomos = built(app)
     log_as(atomos.settings)
+    atomos.refuse_unprotected()
     must_be_free(atomos.settings.http.host, atomos.settings.http.port)
     prepare(atomos)
     atomos.close()

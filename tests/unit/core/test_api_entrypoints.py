@@ -143,8 +143,10 @@ def test_a_query_string_beside_a_body_is_refused() -> None:
         (b'{"title": "\xff"}', "not UTF-8"),
         ('{"title": "é"}'.encode("utf-16"), "not UTF-8"),
         (b"\xef\xbb\xbf{}", "not JSON"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b'{"title": "a", "title": "b", "x": ' + b"[" * 100_000, "nested too deeply"),
+        (b"[" * 65 + b"]" * 65, "nested deeper than 64 levels"),
+        (b'{"a":' * 70 + b"1" + b"}" * 70, "nested deeper than 64 levels"),
+        (b"[" * 100_000, "nested deeper than 64 levels"),
+        (b'{"title": "a", "title": "b", "x": ' + b"[" * 100_000, "nested deeper than 64 levels"),
     ],
 )
 def test_a_malformed_body_is_400_and_an_empty_one_lacks_its_fields(body: bytes, said: str | None) -> None:

@@ -87,7 +87,9 @@ def permit(message: type[Message]) -> None:
         _edge().bus.permit(message, sender)
     except NotPermitted:
         if sender.name == ANONYMOUS:
-            raise Refused(f"{message.__name__} needs credentials.") from None
+            raise Refused(
+                "This needs credentials: send the header `Authorization: Bearer <token>`."
+            ) from None
         raise
 
 

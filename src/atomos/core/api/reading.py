@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
@@ -24,6 +25,9 @@ QUERY_METHODS = frozenset(("GET", "HEAD", "DELETE"))
 """The methods whose requests have no body: their fields come from the query string."""
 
 _MOST_PARAMETERS = 1000
+_DEEPEST = 64
+_TOO_DEEP = f"The body is nested deeper than {_DEEPEST} levels."
+_NO_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[^\[\]{}"]++', re.DOTALL)
 
 
 def query_reader(message: type[Message], schema: Schema) -> Reader:
@@ -167,17 +171,32 @@ def _json_body(request: Request, message: type[Message]) -> dict[str, Any]:
 
 def _decode(message: type[Message], data: bytes) -> Any:
     try:
-        return _parsed(message, data.decode())
+        text = data.decode()
+        _check_depth(text)
+        return _parsed(message, text)
     except InvalidMessage:
         raise
     except UnicodeDecodeError:
         raise BadRequest("The body is not UTF-8.") from None
     except RecursionError:
-        raise BadRequest("The body is nested too deeply.") from None
+        raise BadRequest(_TOO_DEEP) from None
     except json.JSONDecodeError as error:
         raise BadRequest(f"The body is not JSON: {error}.") from None
     except ValueError:
         raise BadRequest("The body is not JSON: it has a number that is NaN, infinite or too long.") from None
+
+
+def _check_depth(text: str) -> None:
+    if text.count("[") + text.count("{") <= _DEEPEST:
+        return
+    brackets = _NO_BRACKETS.sub("", text)
+    for _ in range(_DEEPEST):
+        outer = brackets.replace("[]", "").replace("{}", "")
+        if outer == brackets:
+            return  # there is no more, or what is left does not fit: then the parser says where
+        brackets = outer
+    if brackets:
+        raise BadRequest(_TOO_DEEP)
 
 
 def _parsed(message: type[Message], text: str) -> Any:
