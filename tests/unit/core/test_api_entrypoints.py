@@ -628,3 +628,39 @@ def test_a_path_in_the_table_has_the_prefix_of_the_blueprint() -> None:
 def test_a_view_stays_a_plain_function() -> None:
     blueprint = Entrypoints("good", __name__)
     assert blueprint.get("/<isbn>")(asks) is asks
+
+
+# Keys
+
+
+def keyed() -> Entrypoints:
+    blueprint = Entrypoints("keyed", __name__)
+
+    @blueprint.post("/books/<isbn>", needs_key=True)
+    def receive(event: BookArrived) -> Created[Book] | Book:
+        """Take a book in."""
+        return emit(event)
+
+    return blueprint
+
+
+def test_what_needs_a_key_is_refused_without_one() -> None:
+    library = Library(blueprints=[keyed()])
+    without = library.http.post("/books/1", json=BOOK)
+    assert without.status_code == 400
+    assert "needs the header Idempotency-Key" in without.json["detail"]
+    assert not library.log.records
+    assert library.http.post("/books/1", json=BOOK, headers={"Idempotency-Key": "one"}).status_code == 201
+
+
+def test_the_document_says_that_a_key_is_needed() -> None:
+    operation = Library(blueprints=[keyed()]).installation.document["paths"]["/books/{isbn}"]["post"]
+    key = next(each for each in operation["parameters"] if each.get("name") == "Idempotency-Key")
+    assert (key["in"], key["required"], key["schema"]["maxLength"]) == ("header", True, 255)
+
+
+def test_a_question_needs_no_key() -> None:
+    blueprint = Entrypoints("odd", __name__)
+    blueprint.get("/a/<isbn>", needs_key=True)(asks)
+    said = "it needs an Idempotency-Key, and asks BookOf, which changes nothing"
+    assert [finding.detail for finding in blueprint.findings()] == [said]

@@ -30,7 +30,8 @@ class Endpoint(NamedTuple):
 
     `path` is as Flask writes it, with the blueprint's own prefix; `name` is the endpoint's, within the
     blueprint; `place` is `path:line` and the view; `reads` makes the message from the request (None: its
-    fields do); `location` names the endpoint where what was created can be read (None: nowhere).
+    fields do); `location` names the endpoint where what was created can be read (None: nowhere); `needs_key` says
+    that a request without an `Idempotency-Key` is refused.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Endpoint(NamedTuple):
     place: str
     reads: Callable[..., Message] | None = None
     location: str | None = None
+    needs_key: bool = False
 
     @property
     def emits(self) -> bool:
@@ -128,6 +130,11 @@ def _methods(endpoint: Endpoint) -> Iterator[str]:
         yield f"a {endpoint.method} changes nothing, and it emits {endpoint.message.__name__}; use POST"
 
 
+def _keys(endpoint: Endpoint) -> Iterator[str]:
+    if endpoint.needs_key and not endpoint.emits:
+        yield f"it needs an Idempotency-Key, and asks {endpoint.message.__name__}, which changes nothing"
+
+
 def _path(endpoint: Endpoint) -> Iterator[str]:
     known = _fields(endpoint.message)
     for name in sorted(endpoint.variables - set(known)) if endpoint.reads is None else ():
@@ -155,7 +162,7 @@ def _pages(endpoint: Endpoint) -> Iterator[str]:
         yield f"it answers a Page, which takes a GET and a field `cursor` in {endpoint.message.__name__}"
 
 
-_CHECKS = (_methods, _path, _shapes, _pages)
+_CHECKS = (_methods, _keys, _path, _shapes, _pages)
 
 
 def _location(endpoint: Endpoint, others: Mapping[str, Endpoint]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Request, Response, request
 from flask.sansio.app import App
+from werkzeug.exceptions import BadRequest
 
 from ..domain.messages import Message
 from ..service.diagnostics import Finding, WiringError
@@ -22,14 +23,20 @@ from .schemas import Shapes
 
 V = TypeVar("V", bound=Callable[..., Any])
 
+_NEEDS_KEY = (
+    "This needs the header Idempotency-Key, so that a repeat is recognised; a new UUID is a good key, and a repeat "
+    "has the same one."
+)
+
 
 class Entrypoints(Blueprint):
     """A Flask blueprint whose views take an event and emit it, or take a query and ask it.
 
     A view's one parameter is annotated with the message, its return annotation is the message's answer.
     Variables of the path are fields of the message; its other fields come from the query string (GET, HEAD,
-    DELETE) or from the JSON body. Routes take two options besides Flask's: `reads`, a function from Flask's
-    request to the message, and `location`, the name of the GET in this blueprint that shows what was created.
+    DELETE) or from the JSON body. Routes take three options besides Flask's: `reads`, a function from Flask's
+    request to the message; `location`, the name of the GET in this blueprint that shows what was created; and
+    `needs_key=True`, for what must not be sent without an `Idempotency-Key`.
     """
 
     def __init__(self, name: str, import_name: str, **options: Any) -> None:
@@ -122,6 +129,7 @@ class Entrypoints(Blueprint):
             place=place_of(view),
             reads=options.pop("reads", None),
             location=options.pop("location", None),
+            needs_key=options.pop("needs_key", False),
         )
         findings += self._doubled(endpoint, methods)
         findings = findings or check(endpoint)
@@ -139,7 +147,7 @@ class Entrypoints(Blueprint):
 
 def _served(endpoint: Endpoint, location: Locator | None) -> Callable[..., Response]:
     view, read, versions, asks = endpoint.view, _reader(endpoint), endpoint.versions, not endpoint.emits
-    kind = endpoint.message
+    kind, needs_key = endpoint.message, endpoint.needs_key
 
     @wraps(view)
     def serve(**path: Any) -> Response:
@@ -147,6 +155,8 @@ def _served(endpoint: Endpoint, location: Locator | None) -> Callable[..., Respo
         current: Request = request._get_current_object()  # type: ignore[attr-defined]
         permit(kind)
         check_accept(current)
+        if needs_key and "HTTP_IDEMPOTENCY_KEY" not in current.environ:
+            raise BadRequest(_NEEDS_KEY)
         message = read(current, path)
         response = respond(view(message), message, location, versions)
         return conditional(current.environ, response) if asks else response

@@ -126,7 +126,7 @@ class _Writer:
         return [
             *self._of_url(endpoint),
             CORRELATION,
-            *([KEY, PREFER] if keyed else []),
+            *([_key(endpoint), PREFER] if keyed else []),
             *(conditions if _has_versions(endpoint) else []),
         ]
 
@@ -195,6 +195,10 @@ class _Writer:
             schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
             written["content"] = {"application/json": {"schema": schema}}
         return written
+
+
+def _key(endpoint: Endpoint) -> dict[str, Any] | str:
+    return {"name": KEY, "in": "header", "required": True, **PARAMETERS[KEY]} if endpoint.needs_key else KEY
 
 
 def _has_versions(endpoint: Endpoint) -> bool:
