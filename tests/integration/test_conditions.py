@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from typing import Any
 
 import pytest
@@ -117,6 +119,31 @@ def test_the_first_that_is_loaded_is_what_the_sender_means(stocked: FlaskClient)
     assert stocked.post(LINE, json=line, headers={"If-Match": '"1"'}).status_code == 201
     assert stocked.delete(f"{LINE}/CHAIR", headers={"If-Match": '"1"'}).status_code == 412
     assert stocked.delete(f"{LINE}/CHAIR", headers={"If-Match": '"2"'}).status_code == 204
+
+
+def test_a_compressed_answer_has_a_tag_of_its_own_for_the_same_version(http: FlaskClient) -> None:
+    for number in range(20):
+        batch = {"reference": f"b{number}", "sku": "CHAIR", "quantity": 10}
+        assert http.post("/allocation/batches", json=batch).status_code == 201
+    product = "/allocation/products/CHAIR"
+    plain, small = http.get(product), http.get(product, headers={"Accept-Encoding": "br, gzip;q=0.5"})
+    assert (plain.headers["ETag"], small.headers["ETag"]) == ('"20"', '"20-gzip"')
+    assert (small.headers["Content-Encoding"], small.headers["Vary"]) == ("gzip", "Accept-Encoding")
+    assert plain.headers["Vary"] == "Accept-Encoding"
+    assert json.loads(gzip.decompress(small.data)) == plain.json
+    assert len(small.data) < len(plain.data) / 2
+    for tag in ('"20"', '"20-gzip"'):
+        assert http.get(product, headers={"If-None-Match": tag}).status_code == 304
+        line = {"sku": "CHAIR", "quantity": 1}
+        refused = http.post(LINE, json=line, headers={"If-Match": tag.replace("20", "19")})
+        assert refused.status_code == 412
+    assert http.post(LINE, json=line, headers={"If-Match": '"20-gzip"'}).status_code == 201
+
+
+@pytest.mark.parametrize("encodings", ["", "identity", "gzip;q=0", "br"])
+def test_who_does_not_take_gzip_is_not_sent_it(http: FlaskClient, encodings: str) -> None:
+    answer = http.get("/openapi.json", headers={"Accept-Encoding": encodings})
+    assert "Content-Encoding" not in answer.headers
 
 
 def test_the_document_says_where_versions_are(http: FlaskClient) -> None:

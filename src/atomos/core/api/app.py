@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from ..domain.errors import AtomosError
 from ..service.bus import MessageBus
 from ..service.diagnostics import Finding, WiringError
 from . import messages
+from .compressing import compress
 from .emitting import correlation_id, principal
 from .entrypoints import Entrypoints
 from .health import NOT_READY, Check, Health, failing, told
@@ -91,7 +92,7 @@ def install(
     app.register_blueprint(_documents(installation))
     app.register_error_handler(HTTPException, answer_with_problem)
     app.register_error_handler(AtomosError, answer_with_problem)
-    app.after_request(_correlated)
+    app.after_request(_finished)
     return installation
 
 
@@ -133,6 +134,6 @@ def _documents(installation: Installation) -> Blueprint:
     return blueprint
 
 
-def _correlated(response: Response) -> Response:
+def _finished(response: Response) -> Response:
     response.headers["X-Correlation-ID"] = correlation_id()
-    return response
+    return compress(request, response)

@@ -11,6 +11,7 @@ from flask import Response
 from werkzeug.exceptions import BadRequest, PreconditionFailed
 
 from ..domain.constraints import is_version
+from .compressing import SUFFIX
 
 Versions = Mapping[type, str]
 """The field of each kind of answer that holds its version."""
@@ -45,7 +46,7 @@ def expected(environ: Mapping[str, Any]) -> frozenset[int] | None:
         return None
     if _is_any(given, "If-Match"):
         return ANY
-    tags = map(_VERSION.fullmatch, re.findall(_TAG, given))
+    tags = map(_VERSION.fullmatch, _tags(given))
     return frozenset(int(match[1]) for match in tags if match) or _NONE
 
 
@@ -59,16 +60,23 @@ def conditional(environ: Mapping[str, Any], response: Response) -> Response:
     """Compare the answer to a question with what its sender has. Raises `PreconditionFailed` and `BadRequest`."""
     current = response.headers.get("ETag")
     given = environ.get("HTTP_IF_MATCH")
-    if given is not None and not _is_any(given, "If-Match") and current not in re.findall(_TAG, given):
+    if given is not None and not _is_any(given, "If-Match") and current not in _tags(given):
         raise PreconditionFailed("What is there has another version than the header If-Match names.")
     given = environ.get("HTTP_IF_NONE_MATCH")
     if current is None or given is None:
         return response
-    if _is_any(given, "If-None-Match") or current in re.findall(_TAG, given.replace("W/", "")):
+    if _is_any(given, "If-None-Match") or current in _tags(given.replace("W/", "")):
         response.status_code = 304
         response.set_data(b"")
         del response.headers["Content-Type"], response.headers["Content-Length"]
     return response
+
+
+def _tags(given: str) -> list[str]:
+    # Compressed or not, it is the same version.
+    return [
+        tag.removesuffix(SUFFIX) + '"' if tag.endswith(SUFFIX) else tag for tag in re.findall(_TAG, given)
+    ]
 
 
 def _is_any(given: str, header: str) -> bool:
