@@ -5,11 +5,16 @@ from __future__ import annotations
 from ..service.following import Progress
 from .problems import KINDS, TYPE
 
-FAILURES = (400, 403, 404, 406, 422, 500, 503)
+FAILURES = (400, 401, 403, 404, 406, 422, 500, 503)
 BODY_FAILURES = (413, 415)
 EVENT_FAILURES = (409,)
 VERSION_FAILURES = (412,)
-_FOLLOW_FAILURES = {404: "NotFound", 500: "InternalServerError", 503: "ServiceUnavailable"}
+_FOLLOW_FAILURES = {
+    401: "Unauthorized",
+    404: "NotFound",
+    500: "InternalServerError",
+    503: "ServiceUnavailable",
+}
 
 TEXT = {"type": "string"}
 _KINDS = f"{TYPE} and {', '.join(kind.slug for kind in KINDS.values())}, or the name of the HTTP status."

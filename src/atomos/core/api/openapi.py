@@ -211,7 +211,9 @@ def _problem_name(status: int) -> str:
 
 
 def _problem(status: int) -> dict[str, Any]:
-    headers = {CORRELATION: _reference("headers", "Correlation")}
+    headers: dict[str, Any] = {CORRELATION: _reference("headers", "Correlation")}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = {"description": "Which credentials are taken.", "schema": TEXT}
     if status in (HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE):
         headers["Retry-After"] = _reference("headers", "Retry")
     return {
