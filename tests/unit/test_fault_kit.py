@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from atomos.testing.faults import Report
 from atomos.testing.faults.databases import can_write
 from atomos.testing.faults.ledger.deeds import Book
 from atomos.testing.faults.ledger.messages import Deposited
@@ -31,3 +32,10 @@ def test_nobody_can_write_while_somebody_else_stays_in_the_middle_of_it(tmp_path
         other.execute("begin immediate")
         assert not can_write(url)
     assert can_write(url)
+
+
+def test_a_report_says_how_long_recoveries_took() -> None:
+    report = Report(1, {}, {}, tuple(map(float, range(100, -1, -1))), 0.0, 0, 0, 0, 0.0, ())
+    assert (report.median, report.usual, report.worst) == (50.0, 95.0, 100.0)
+    nothing = report._replace(recoveries=())
+    assert (nothing.median, nothing.usual, nothing.worst) == (None, None, None)

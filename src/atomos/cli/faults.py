@@ -108,7 +108,7 @@ def faults(
         with Scenario(folder, url, app=own, settings=settings, home=home) as scenario:
             report = Run(scenario, seed, kills, workers, tell=say)(load, verdict)
     if as_json:
-        say_json({**report._asdict(), "median": report.median, "worst": report.worst})
+        say_json({**report._asdict(), "median": report.median, "usual": report.usual, "worst": report.worst})
     else:
         _say(report)
     if report.broken:
@@ -141,6 +141,7 @@ def _say(report: Report) -> None:
         [
             ("killed", str(killed.total())),
             ("recovery, median", seconds(report.median)),
+            ("recovery, 95 of 100", seconds(report.usual)),
             ("recovery, worst", seconds(report.worst)),
             ("not counted: a stopped one kept all from writing", f"{report.still:.1f} s"),
             ("numbers driven", str(report.numbers)),

@@ -63,6 +63,12 @@ class Report(NamedTuple):
         return median(self.recoveries) if self.recoveries else None
 
     @property
+    def usual(self) -> float | None:
+        """What 95 of 100 recoveries were within, in seconds; None when nothing had to be recovered."""
+        ranked = sorted(self.recoveries)
+        return ranked[int(0.95 * (len(ranked) - 1))] if ranked else None
+
+    @property
     def worst(self) -> float | None:
         """The longest recovery in seconds; None when nothing had to be recovered."""
         return max(self.recoveries, default=None)
