@@ -43,43 +43,70 @@ def test_room_is_never_more_than_one_claim_may_have() -> None:
     assert rooms.room("mail", in_hand=0) == MOST_A_CLAIM
 
 
-def test_the_longer_a_claim_takes_however_few_it_finds_the_more_it_is_made_for() -> None:
+def quick() -> Pace:
     rooms = Pace(4)
     for _ in range(50):
         rooms.worked("mail", seconds=0.0, rows=10)
-    rooms.claimed("mail", seconds=0.020, rows=500)
-    assert rooms.room("mail", in_hand=0) == MOST_A_CLAIM
-    rooms.claimed("mail", seconds=0.225, rows=500)
-    assert rooms.room("mail", in_hand=0) == pytest.approx(2_000, abs=1)
-    rooms.claimed("mail", seconds=10.0, rows=500)
-    assert rooms.room("mail", in_hand=0) == MOST_A_DEAR_CLAIM
-    rooms.claimed("mail", seconds=0.020, rows=500)
+    return rooms
+
+
+def claims(rooms: Pace, fixed: float, a_row: float, times: int = 12) -> list[int]:
+    """Claim as many as there is room for, again and again, where a claim and each of its rows take so long."""
+    sizes = []
+    for _ in range(times):
+        sizes.append(room := rooms.room("mail", in_hand=0))
+        rooms.claimed("mail", fixed + room * a_row, room)
+    return sizes
+
+
+def test_a_claim_that_takes_long_however_few_it_finds_is_made_for_more() -> None:
+    assert claims(quick(), fixed=0.5, a_row=0.000_025)[:5] == [500, 1000, 2000, 4000, MOST_A_DEAR_CLAIM]
+    assert claims(quick(), fixed=0.06, a_row=0.000_025)[-3:] == [2 * MOST_A_CLAIM] * 3
+
+
+def test_a_claim_whose_rows_are_dear_themselves_is_not_made_for_more_and_more() -> None:
+    for a_row in (0.000_06, 0.000_3, 0.01):
+        assert max(claims(quick(), fixed=0.005, a_row=a_row)) <= 2 * MOST_A_CLAIM
+
+
+def test_a_cheap_claim_is_never_made_for_more() -> None:
+    assert set(claims(quick(), fixed=0.01, a_row=0.000_02)) == {MOST_A_CLAIM}
+
+
+def test_when_it_takes_longer_and_longer_it_is_tried_with_more_again() -> None:
+    rooms = quick()
+    claims(rooms, fixed=0.06, a_row=0.000_025)
+    assert claims(rooms, fixed=0.5, a_row=0.000_025)[-1] == MOST_A_DEAR_CLAIM
+
+
+def test_when_it_is_cheap_again_it_is_made_for_as_many_as_usual() -> None:
+    rooms = quick()
+    claims(rooms, fixed=0.5, a_row=0.000_025)
+    assert claims(rooms, fixed=0.001, a_row=0.000_025)[1:3] == [MOST_A_CLAIM] * 2
+
+
+def test_a_claim_that_found_little_says_little() -> None:
+    rooms = quick()
+    rooms.claimed("mail", seconds=1.0, rows=10)
     assert rooms.room("mail", in_hand=0) == MOST_A_CLAIM
 
 
 def test_what_is_in_hand_lasts_while_a_long_claim_is_under_way() -> None:
-    rooms = Pace(4)
-    for _ in range(50):
-        rooms.worked("mail", seconds=0.04, rows=10)
-    rooms.claimed("mail", seconds=0.025 + 0.5, rows=500)
-    assert rooms.room("mail", in_hand=0) == 4 + 4 * 4 * 0.5 / 0.004
-    assert rooms.room("mail", in_hand=900) > 0, "enough for half a second"
+    rooms = quick()
+    claims(rooms, fixed=0.5, a_row=0.000_025)
+    for _ in range(100):
+        rooms.worked("mail", seconds=0.08, rows=10)
+    assert rooms.room("mail", in_hand=0) > 4 * 4 * 0.5 / 0.008
 
 
-def test_a_look_at_the_log_takes_a_fifth_of_the_time_at_the_most() -> None:
-    looks = Pace(4)
-    assert looks.until_next_look(poll=1.0, took=0.01) == 1.0
-    assert looks.until_next_look(poll=1.0, took=0.5) == 2.0
-    assert looks.until_next_look(poll=1.0, took=100.0) == 10.0
-
-
-def test_each_of_several_recipients_has_room_for_its_share_of_the_threads() -> None:
+def test_several_recipients_share_what_waits_for_a_thread_and_not_the_threads() -> None:
     rooms = Pace(8)
     for _ in range(50):
         rooms.worked("mail", seconds=0.5, rows=10)
-    alone, among_four = rooms.room("mail", in_hand=0), rooms.room("mail", in_hand=0, others=3)
-    assert among_four == pytest.approx(alone / 4, abs=1)
-    assert rooms.room("mail", in_hand=0, others=100) == pytest.approx(1 + 0.25 / 0.05, abs=1)
+    assert rooms.room("mail", in_hand=0) == pytest.approx(8 + 40, abs=1)
+    assert rooms.room("mail", in_hand=0, others=3) == pytest.approx(8 + 10, abs=1)
+    assert rooms.room("mail", in_hand=0, others=100) == 8
+    assert [rooms.room("mail", in_hand, others=100) for in_hand in (5, 7, 8)] == [3, 1, 0]
 
 
 def test_what_is_slow_has_room_for_each_thread_and_no_more() -> None:

@@ -235,7 +235,8 @@ class InHand:
 
     def beside(self, recipient: str) -> int:
         """Say how many other recipients have rows in hand."""
-        return self._busy - (self._of[recipient] > 0)
+        with self._lock:
+            return self._busy - (self._of[recipient] > 0)
 
     def leases(self) -> list[int]:
         """Name the leases that are worth a renewal."""

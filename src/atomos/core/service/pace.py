@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
 from time import monotonic
+from typing import NamedTuple
 
 from .delivery import Claimed, Rows
 
@@ -15,15 +17,28 @@ MOST_A_DEAR_CLAIM = 5_000
 _BUFFER_SECONDS = 0.25
 _PORTION_SECONDS = 0.01
 _CLAIM_SHARE = 10.0
-_LOOK_SHARE = 4.0
 _ROW_IS_WORTH = 0.001
-_ROW_TAKES = 0.000_05
-_ROW_MAY_COST = 0.000_1
+_CHEAP_ROW = 0.000_05
+_DEAR_ROW = 0.000_1
+_FULL = 0.8
+_WORTH_DOUBLING = 0.75
+_WORTH_TRYING_AGAIN = 2.0
 _FIRST_REST = 0.2
 _LONGEST_REST = 10.0
 _UNREAD_SECONDS = 30.0
 _MOST_NAMED = 1000
 _MOST_UNREAD = 100_000
+
+
+class _Size(NamedTuple):
+    """How many rows one claim is made for, and what the last full one took: for each row, and in all, in seconds."""
+
+    most: int = MOST_A_CLAIM
+    each: float = inf
+    seconds: float = 0.0
+
+
+_USUAL = _Size()
 
 
 class Pace:
@@ -33,14 +48,15 @@ class Pace:
     that found rows is as dear as what it took beyond a millisecond for each.
 
     A claim that takes long however few it finds, as beside a transaction that somebody left open, when it passes by
-    all that is dead and cannot be removed, is made for more rows, and while there is more in hand.
+    all that is dead and cannot be removed, is made for twice as many rows as long as that makes each row cheaper; and
+    there is more in hand meanwhile.
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._seconds: dict[str, float] = {}
         self._rested: dict[str, float] = {}
-        self._overhead: dict[str, float] = {}
+        self._sizes: dict[str, _Size] = {}
         self._failed: dict[str, int] = {}
         self._passed_by: set[str] = set()
 
@@ -48,23 +64,17 @@ class Pace:
         """Say how many rows to claim beside those in hand: none while there is enough to do.
 
         `running` is for how many seconds the longest of them has been worked on, `others` is how many other
-        recipients have rows in hand: they have their share of the threads.
+        recipients have rows in hand: what waits for a thread is shared out among them, the threads are not.
         """
-        threads = max(1, self._threads // (1 + others))
         each = max(self._seconds.get(recipient, _BUFFER_SECONDS / 10), running, 1e-6)
-        overhead = self._overhead.get(recipient, 0.0)
-        largest = min(MOST_A_DEAR_CLAIM, max(MOST_A_CLAIM, int(overhead / _ROW_MAY_COST)))
-        buffer = max(_BUFFER_SECONDS, 4 * overhead)
-        most = min(largest, threads + int(threads * buffer / each))
-        return max(0, most - in_hand) if in_hand < threads or in_hand <= most // 2 else 0
+        size = self._sizes.get(recipient, _USUAL)
+        buffer = max(_BUFFER_SECONDS, 4 * size.seconds) / (1 + others)
+        most = min(size.most, self._threads + int(self._threads * buffer / each))
+        return max(0, most - in_hand) if in_hand < self._threads or in_hand <= most // 2 else 0
 
     def rest(self, recipient: str) -> float:
         """Say for how many seconds this recipient is not to be claimed again."""
         return max(0.0, self._rested.get(recipient, 0.0) - monotonic())
-
-    def until_next_look(self, poll: float, took: float) -> float:
-        """Say for how many seconds the log is not to be looked at again: `poll`, or more when the last one was dear."""
-        return max(poll, min(_LONGEST_REST, took * _LOOK_SHARE))
 
     def portion(self, recipient: str) -> int:
         """Say how many rows are quick together: those of a hundredth of a second, at least one."""
@@ -76,7 +86,7 @@ class Pace:
         `passed_by`: it found none but suspects, and there are some in hand already.
         """
         dear = max(0.0, seconds - rows * _ROW_IS_WORTH)
-        self._overhead[recipient] = max(0.0, seconds - rows * _ROW_TAKES)
+        self._resize(recipient, seconds, rows)
         self._failed.pop(recipient, None)
         self._rested[recipient] = monotonic() + min(_LONGEST_REST, dear * _CLAIM_SHARE)
         # In this order: whoever ends the suspects in between finds its rest.
@@ -100,6 +110,18 @@ class Pace:
         """Note what a run of rows took."""
         each = seconds / max(1, rows)
         self._seconds[recipient] = 0.8 * self._seconds.get(recipient, each) + 0.2 * each
+
+    def _resize(self, recipient: str, seconds: float, rows: int) -> None:
+        size = self._sizes.get(recipient, _USUAL)
+        if rows < _FULL * size.most:
+            return  # one that found little says little
+        each = seconds / rows
+        if each < _CHEAP_ROW:
+            self._sizes.pop(recipient, None)
+        elif each > _DEAR_ROW and each < _WORTH_DOUBLING * size.each:
+            self._sizes[recipient] = _Size(min(MOST_A_DEAR_CLAIM, 2 * size.most), each, seconds)
+        elif each > _WORTH_TRYING_AGAIN * size.each:
+            self._sizes[recipient] = size._replace(each=inf)
 
 
 class Unread:

@@ -176,11 +176,8 @@ class Worker:
                 wanted.append(recipient)
         found: Iterable[Waiting] = (Waiting(each, overdue=False) for each in wanted)
         if not is_told:
-            began = monotonic()
+            self._look_due = monotonic() + self._settings.poll
             found = self._deliveries.waiting(wanted) if wanted else ()
-            self._look_due = monotonic() + self._pace.until_next_look(
-                self._settings.poll, monotonic() - began
-            )
         for each in found:
             claimers.ask(each)
         return min(pause, max(0.0, self._look_due - monotonic())), pause < self._settings.poll
