@@ -96,5 +96,7 @@ def test_one_of_several_that_always_fails_holds_up_no_other(scenario: Scenario) 
     assert {status for status, _ in found} <= {"ready", "retrying"}, "it is probed, and nothing is given up"
     assert told(scenario, "notify") == []
     assert Counter(told(scenario, "file_away")) == Counter(numbers)
-    [broken] = broken_invariants(scenario.atomos)
-    assert broken.startswith(f"{len(numbers)} times: is waiting still")
+    # One of them may be tried just now.
+    broken = [each for each in broken_invariants(scenario.atomos) if "is a lease" not in each]
+    assert len(broken) == 1
+    assert broken[0].startswith(f"{len(numbers)} times: is waiting still")

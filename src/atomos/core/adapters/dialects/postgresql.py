@@ -163,8 +163,9 @@ update atomos_delivery d
 set status = %(status)s, attempts = attempts + %(counts)s, until = {_NOW} + %(pause)s,
     completed_at = case when %(over)s then {_NOW} end,
     errors = case when %(error)s::text is null then errors else jsonb_path_query_array(
-      jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
-        'at', {_NOW}, 'error', %(error)s::text, 'kind', %(kind)s::text))) || errors, '$[0 to 4]') end
+      jsonb_build_array(jsonb_strip_nulls(
+        jsonb_build_object('at', {_NOW}, 'error', %(error)s::text, 'kind', %(kind)s::text)
+      )) || errors, '$[0 to 4]') end
 from l where d.recipient = %(recipient)s and d.seq = %(seq)s and d.seq = any(l.seqs) and d.status = 'ready'
 """
 
