@@ -13,6 +13,7 @@ from typing import Self
 from sqlalchemy import make_url
 
 _MOST = 65536
+_PARTS = frozenset((b"P", b"B", b"D", b"E", b"C", b"H"))
 _COMMIT = b"COMMIT\0"
 
 
@@ -112,8 +113,12 @@ class Wire:
             self._pairs.discard(pair)
 
     def _forward_up(self, pair: _Pair) -> None:
+        is_between = True
         for message in _messages(pair.client):
-            self._flowing.wait()
+            # Half a statement would stay with the server for ever: only keepalives end it, which are answered here.
+            if is_between:
+                self._flowing.wait()
+            is_between = message[:1] not in _PARTS
             cut = self._cut_of(pair, message)
             if cut is None:
                 pair.server.sendall(message)
