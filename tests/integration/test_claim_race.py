@@ -8,7 +8,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import cycle, islice, pairwise
 from multiprocessing.queues import Queue
 
 import pytest
@@ -50,9 +50,12 @@ def send(database: Database, chance: random.Random) -> list[int]:
     log = SqlMessageLog(database, Codec([Raced]), Wake())
     with database.transaction() as connection:
         dialect_of(connection).enrol(connection, [RECIPIENT], {})
-    for _ in range(ROWS // 100):
-        keys = [chance.choice([None, *(f"key-{n}" for n in range(KEYS))]) for _ in range(100)]
-        log.append([Record("event", _envelope(key), Raced(), (Delivery(RECIPIENT, key),)) for key in keys])
+    # As many rows of each key, so that every key has some; one in KEYS + 1 has none.
+    keys = list(islice(cycle([None, *(f"key-{n}" for n in range(KEYS))]), ROWS))
+    chance.shuffle(keys)
+    for first in range(0, ROWS, 100):
+        some = keys[first : first + 100]
+        log.append([Record("event", _envelope(key), Raced(), (Delivery(RECIPIENT, key),)) for key in some])
     return list(stored(database))
 
 
