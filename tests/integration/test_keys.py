@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
 
 from atomos.bootstrap import Atomos
 from atomos.core.service import authentication
@@ -203,3 +204,41 @@ def test_one_owner_cannot_take_the_answer_of_another_by_its_key(http: FlaskClien
     for owner, status in (("one", 201), ("one", 201), ("two", 200)):
         headers = {"Authorization": f"Bearer {give('stock:write', owner=owner)}", "Idempotency-Key": "same"}
         assert http.post("/allocation/batches", json=BATCH, headers=headers).status_code == status
+
+
+def lines_of(logged: list[Any], action: str) -> list[Any]:
+    return [line for line in logged if line["event"] == action]
+
+
+def test_a_key_that_is_accepted_is_logged_once_a_minute_and_one_that_is_refused_each_time(
+    http: FlaskClient, give: Give, guarded: Atomos, elapsed: Elapsed
+) -> None:
+    token = give("stock:read")
+    with capture_logs() as logged:
+        for _ in range(3):
+            send(http, token)
+            elapsed.seconds += TRUSTED_SECONDS
+        for _ in range(2):
+            send(http, token[:-1] + ("a" if token[-1] != "a" else "b"))
+        send(http, token, body=BATCH)
+    [accepted] = lines_of(logged, "authentication.accepted")
+    assert (accepted["principal"], accepted["key"]) == ("key:warehouse", only(guarded).id)
+    refused = lines_of(logged, "http.refused")
+    assert [(line["status"], line["principal"]) for line in refused] == [
+        (401, None),
+        (401, None),
+        (403, "key:warehouse"),
+    ]
+    assert token[-20:-1] not in str(logged)
+
+
+def test_what_is_done_to_a_key_is_logged_without_the_key(guarded: Atomos, give: Give) -> None:
+    with capture_logs() as logged:
+        token = give("stock:read")
+        key, keys = only(guarded), guarded.container.core.keys()
+        keys.expire(key.id, datetime.now(UTC) + timedelta(hours=1))
+        keys.revoke(key.id)
+    assert [line["event"] for line in logged] == ["key.created", "key.expires", "key.revoked"]
+    assert {(line["key"], line["owner"]) for line in logged} == {(key.id, "warehouse")}
+    assert token not in str(logged)
+    assert key.digest not in str(logged)

@@ -91,11 +91,12 @@ def test_a_failure_is_logged_under_the_id_that_is_told() -> None:
     assert isinstance(entry["exc_info"], ZeroDivisionError)
 
 
-def test_what_is_away_is_logged_and_a_refusal_is_not() -> None:
+def test_what_is_away_is_an_error_in_the_log_and_a_refusal_is_none() -> None:
     with capture_logs() as logs:
         Library().http.get("/library/failures/away")
         Library().http.get("/library/failures/rule")
-    assert [entry["event"] for entry in logs] == ["http.unavailable"]
+    told = [(entry["event"], entry["log_level"]) for entry in logs]
+    assert told == [("http.unavailable", "error"), ("http.refused", "info")]
 
 
 def test_error_trackers_hear_of_a_failure() -> None:
@@ -274,3 +275,35 @@ def test_a_problem_is_ascii_whatever_it_says() -> None:
     response = Library().http.post("/library/books/1", json={**BOOK, "é\U0001f600": 1})
     assert response.data.isascii()
     assert "/é\U0001f600" in {each["pointer"] for each in json.loads(response.data)["errors"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "kind", "level"),
+    [
+        ("/library/failures/permission", 403, "not-permitted", "warning"),
+        ("/library/failures/rule", 422, "rule-broken", "info"),
+        ("/library/books/9", 404, "not-found", "info"),
+        ("/nowhere/secret-name", 404, "not-found", "info"),
+    ],
+)
+def test_what_is_refused_is_logged_with_who_asked_from_where_and_nothing_that_was_sent(
+    path: str, status: int, kind: str, level: str
+) -> None:
+    with capture_logs() as logged:
+        response = Library().http.get(path, environ_overrides={"REMOTE_ADDR": "127.0.0.9"})
+    [line] = logged
+    assert (line["event"], line["log_level"], line["kind"], line["status"]) == (
+        "http.refused",
+        level,
+        kind,
+        status,
+    )
+    assert (line["address"], line["method"]) == ("127.0.0.9", "GET")
+    assert line["correlation_id"] == response.headers["X-Correlation-ID"]
+    assert "secret-name" not in str(line)
+
+
+def test_what_is_answered_is_not_logged_as_refused() -> None:
+    with capture_logs() as logged:
+        assert Library().http.get("/library/shelves/A/titles").status_code == 200
+    assert logged == []

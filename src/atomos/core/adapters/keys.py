@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from ..service.credentials import Key, Keys, UnknownKey
 from .database import Database
 from .log_sql import LogSql, Now, snapshot, writing
+
+_LOG = structlog.get_logger("atomos.security")
 
 _COLUMNS = "id, owner, scopes, digest, created_at, expires_at, revoked_at, used_at"
 _FIND = f"select {_COLUMNS} from atomos_key where id = :id"
@@ -52,18 +56,23 @@ class SqlKeys(Keys):
                 for name, value in key._asdict().items()
             }
             log.change(_ADD, **{**values, "scopes": log.array(sorted(key.scopes))})
+        _LOG.info("key.created", key=key.id, owner=key.owner, scopes=sorted(key.scopes), ends=key.expires_at)
 
     def expire(self, id_: str, at: datetime) -> Key:
         """Let a key end at an instant, unless it ends earlier. Raises `UnknownKey`."""
         with writing(self._database, self._now) as log:
             log.change(_EXPIRE, id=id_, at=log.at(at))
-            return _known(log, id_)
+            key = _known(log, id_)
+        _LOG.info("key.expires", key=id_, owner=key.owner, ends=key.expires_at)
+        return key
 
     def revoke(self, id_: str) -> Key:
         """End a key at once and for ever. Raises `UnknownKey`."""
         with writing(self._database, self._now) as log:
             log.change(_REVOKE, id=id_, now=log.at(log.now()))
-            return _known(log, id_)
+            key = _known(log, id_)
+        _LOG.info("key.revoked", key=id_, owner=key.owner)
+        return key
 
     def used(self, last: Mapping[str, datetime]) -> None:
         """Note when keys were used last."""

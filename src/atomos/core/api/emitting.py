@@ -77,6 +77,12 @@ def principal() -> Principal:
     return known
 
 
+def known_name() -> str | None:
+    """Say who is asking as far as it is known by now; None where nobody has looked, or the credentials were refused."""
+    known: Principal | None = request.environ.get(_PRINCIPAL)
+    return known and known.name
+
+
 def permit(message: type[Message]) -> None:
     """Refuse who may not send such a message, before more is read of the request.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from ..domain.errors import AtomosError, Contradiction, DomainError, InvalidMess
 from ..service.credentials import Unauthenticated
 from ..service.errors import Conflict, InFlight, NotPermitted, Outdated, Reused
 from ..service.ports import Unavailable
-from .emitting import correlation_id
+from .emitting import correlation_id, known_name
 from .security import Refused
 
 MEDIA_TYPE = "application/problem+json"
@@ -98,6 +99,9 @@ KINDS: Mapping[type[Exception], Kind] = {
 }
 """The one table of kinds of error; an error is told as the first of its classes that is here."""
 
+_REFUSED_LEVELS = {401: logging.WARNING, 403: logging.WARNING, 429: logging.WARNING}
+"""How loudly it is said that a request was refused, by status; any other is `INFO`."""
+
 _log = structlog.get_logger()
 
 
@@ -132,6 +136,8 @@ def answer_with_problem(error: Exception) -> Any:
     kind = kind_of(error)
     if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _report(kind, error)
+    else:
+        _note_refusal(kind)
     return problem(kind, _said(kind, error), _headers(kind, error), **_members(kind, error))
 
 
@@ -155,6 +161,21 @@ def _report(kind: Kind, error: Exception) -> None:
         method=request.method,
         route=str(request.url_rule or ""),
         exc_info=inner,
+    )
+
+
+def _note_refusal(kind: Kind) -> None:
+    # Neither what was sent nor the path: both may name people, or be what somebody wants to read in a log.
+    _log.log(
+        _REFUSED_LEVELS.get(kind.status, logging.INFO),
+        "http.refused",
+        kind=kind.slug,
+        status=kind.status,
+        method=request.method,
+        route=str(request.url_rule or ""),
+        principal=known_name(),
+        address=request.remote_addr,
+        correlation_id=correlation_id(),
     )
 
 

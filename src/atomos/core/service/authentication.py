@@ -10,11 +10,15 @@ from datetime import datetime
 from time import monotonic
 from typing import NamedTuple, Protocol
 
+import structlog
+
 from .credentials import Key, Keys, Unauthenticated, digest, id_of
 from .envelope import Principal
 
 TRUSTED_SECONDS = 4.0
 """For so long a key is not looked up again: a revoked one stops working within five seconds in every process."""
+
+_LOG = structlog.get_logger("atomos.security")
 
 _NOTED_SECONDS = 60.0
 _MOST_KNOWN = 10_000
@@ -84,8 +88,14 @@ class KeyAuthenticator:
             self._known[hashed] = known
             while len(self._known) > _MOST_KNOWN:
                 self._known.popitem(last=False)
-            if key.is_good(now := self._now()):
+            good = key.is_good(now := self._now())
+            is_news = good and key.id not in self._used
+            if good:
                 self._used[key.id] = now
+        if is_news:
+            _LOG.info(
+                "authentication.accepted", principal=known.principal.name, credentials="key", key=key.id
+            )
         if monotonic() >= self._note_due:
             self._note()
         return known
