@@ -19,6 +19,7 @@ from flask import Flask, Response
 from atomos.core.adapters import CORE, History, exposition, logs, pending, upgrade
 from atomos.core.adapters.health import LogHealth
 from atomos.core.api.app import install
+from atomos.core.api.emitting import permit_operators
 from atomos.core.api.security import Guard
 from atomos.core.container import Context, flaws, offers_of
 from atomos.core.service import Finding, JoinedRoutes, MessageBus, Offers, WiringError, Worker
@@ -160,6 +161,7 @@ class Atomos:
         ]
 
     def _metrics(self) -> Response:
+        permit_operators()
         text, content_type = exposition(self.container.core.metrics())
         return Response(text, content_type=content_type)
 

@@ -242,3 +242,23 @@ def test_what_is_done_to_a_key_is_logged_without_the_key(guarded: Atomos, give: 
     assert {(line["key"], line["owner"]) for line in logged} == {(key.id, "warehouse")}
     assert token not in str(logged)
     assert key.digest not in str(logged)
+
+
+def test_how_the_service_runs_is_for_operators(http: FlaskClient, give: Give) -> None:
+    assert send(http, None, "/metrics").status_code == 401
+    assert send(http, give("stock:read"), "/metrics").status_code == 403
+    assert send(http, give("operations:read", owner="monitor"), "/metrics").status_code == 200
+
+
+def test_whether_it_is_ready_is_for_everyone_and_why_not_is_for_operators(
+    http: FlaskClient, give: Give, guarded: Atomos
+) -> None:
+    operator, other = give("operations:read"), give("stock:read")
+    with guarded.container.core.database().transaction() as connection:
+        connection.exec_driver_sql("drop table allocation_version")
+    for token in (None, other, "wrong"):
+        answer = send(http, token, "/health/ready")
+        assert (answer.status_code, "checks" in answer.json) == (503, False)
+        assert "0001" not in answer.text
+    answer = send(http, operator, "/health/ready")
+    assert (answer.status_code, list(answer.json["checks"])) == (503, ["migrations"])

@@ -12,6 +12,7 @@ from ..domain.messages import Event, Message, Query
 from ..service.bus import MessageBus
 from ..service.envelope import Origin, Principal, hashed_id, new_id
 from ..service.errors import NotPermitted, SentLater
+from ..service.following import OPERATOR
 from .conditions import expected
 from .later import accept, prefers_later
 from .security import ANONYMOUS, Guard, Refused
@@ -92,11 +93,25 @@ def permit(message: type[Message]) -> None:
     try:
         _edge().bus.permit(message, sender)
     except NotPermitted:
-        if sender.name == ANONYMOUS:
-            raise Refused(
-                "This needs credentials: send the header `Authorization: Bearer <token>`."
-            ) from None
+        _ask_for_credentials(sender)
         raise
+
+
+def operates() -> bool:
+    """Whether who asks may look at what others sent, and at how the service runs. Raises as `principal` does."""
+    return principal().may(OPERATOR)
+
+
+def permit_operators() -> None:
+    """Refuse who may not look at how the service runs. Raises as `permit` does."""
+    if not operates():
+        _ask_for_credentials(principal())
+        raise NotPermitted(f"This requires {OPERATOR}, which {principal().name} does not have.")
+
+
+def _ask_for_credentials(sender: Principal) -> None:
+    if sender.name == ANONYMOUS:
+        raise Refused("This needs credentials: send the header `Authorization: Bearer <token>`.") from None
 
 
 def correlation_id() -> str:

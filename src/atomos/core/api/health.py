@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
+from ..service.following import OPERATOR
 from .problems import Kind
 
 Check = Callable[[], str | None]
@@ -49,5 +50,7 @@ def _failing(checks: Mapping[str, Check]) -> Iterator[tuple[str, str]]:
 
 
 def told(wrong: Mapping[str, str]) -> dict[str, Any]:
-    """Put failing checks into the words of a problem."""
+    """Put failing checks into the words of a problem; none are told to who may not look."""
+    if not wrong:
+        return {"detail": f"Something that is needed is missing; who has {OPERATOR} is told what."}
     return {"detail": "; ".join(f"{name}: {said}" for name, said in wrong.items()), "checks": dict(wrong)}
