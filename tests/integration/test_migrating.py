@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from atomos.core.adapters import CORE, Database, pending
+from atomos.core.adapters import CORE, Database, pending, upgrade
 from atomos.core.service.envelope import new_id
 from atomos.testing.databases import POSTGRES_URL, need_service
 from tests.conftest import DATABASES
@@ -73,6 +73,17 @@ def test_processes_that_migrate_at_once_do_it_once(empty_url: str) -> None:
     database.close()
     versions = sorted(path.name[:4] for path in CORE.folder.glob("[0-9]*.py"))
     assert sorted(said) == [""] * (PROCESSES - 1) + [",".join(f"atomos {each}" for each in versions)]
+
+
+def test_who_finds_nothing_to_migrate_does_not_wait_for_whoever_writes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'busy.db'}"
+    writing, starting = Database(url), Database(url, lock_timeout=0.2)
+    upgrade(writing, [CORE])
+    with writing.transaction() as connection:
+        connection.exec_driver_sql("update atomos_worker set seen = seen")
+        assert upgrade(starting, [CORE]) == []
+    writing.close()
+    starting.close()
 
 
 def test_of_several_that_open_a_new_file_at_the_same_instant_each_gets_it(tmp_path: Path) -> None:
