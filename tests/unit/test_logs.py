@@ -116,3 +116,13 @@ def test_a_second_configuration_replaces_the_first(capsys: pytest.CaptureFixture
     configure("info", "json")
     logging.getLogger("carrier").warning("once")
     assert [line["message"] for line in logged(capsys)] == ["once"]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_nobody_can_write_a_second_line_into_the_log(form: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", form)
+    forged = 'ana\n2026-01-31T12:30:00Z [info] key.created "}\r\n{"action": "key.created"}\x1b[2J'
+    structlog.get_logger("atomos.security").warning("http.refused", principal=forged, status=401)
+    [line] = capsys.readouterr().err.splitlines()
+    assert "http.refused" in line
+    assert "\x1b[2J" not in line
