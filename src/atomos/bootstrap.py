@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from functools import cached_property
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,15 +18,16 @@ from flask import Flask, Response
 
 from atomos.core.adapters import CORE, History, exposition, logs, pending, upgrade
 from atomos.core.adapters.health import LogHealth
-from atomos.core.api.app import install
+from atomos.core.api.app import Installation, install
 from atomos.core.api.emitting import permit_operators
-from atomos.core.api.security import Guard
+from atomos.core.api.security import API_KEY, Guard
 from atomos.core.container import Context, flaws, offers_of
 from atomos.core.service import Finding, JoinedRoutes, MessageBus, Offers, WiringError, Worker
 from atomos.core.service.checks import check
 from atomos.core.service.diagnostics import Diagnosed
 from atomos.core.service.threads import Chore
 from atomos.production import refuse_unprotected
+from atomos.project import project_of
 from atomos.settings import Settings, load
 
 _RETENTION_SECONDS = 3.0
@@ -48,6 +49,7 @@ class Atomos:
         self.settings = settings
         self.contexts: tuple[Context, ...] = getattr(container, "contexts", ())
         self.container = _instance(container)
+        self._project = project_of(container.__module__)
         self.container.config.from_dict(_config(settings))
         self._workers: list[Worker] = []
         parts = {"core": self.container.core(), **{c.name: self._part(c.name) for c in self.contexts}}
@@ -73,19 +75,14 @@ class Atomos:
         """Add the application's entrypoints, documents and health to a Flask application."""
         self.refuse_unprotected(debug=app.debug)
         app.config["MAX_CONTENT_LENGTH"] = self.settings.http.max_body_bytes
-        install(
-            app,
-            bus=self.bus,
-            guard=self.guard,
-            blueprints=[blueprint for context in self.contexts for blueprint in context.blueprints],
-            checks=self.checks(),
-            warnings=self.warnings(),
-            title="Atomos",
-            version=metadata.version("atomos-framework"),
-        )
+        self._install(app)
         app.add_url_rule("/metrics", "atomos.metrics", self._metrics)
         app.extensions["atomos"] = self
         return app
+
+    def document(self) -> str:
+        """Write the OpenAPI document as it is served; nothing is opened."""
+        return self._install(Flask("document")).document_text
 
     def refuse_unprotected(self, *, debug: bool = False) -> None:
         """Raise `Unprotected` where a service in production would be open to everyone, with every reason."""
@@ -97,7 +94,9 @@ class Atomos:
         """Who says who sent a request: API keys where there is a secret for them."""
         security = self.settings.security
         keys = [self.container.core.authenticator()] if security.secret is not None else []
-        return Guard(keys, security.authentication)
+        # Where credentials are needed, a document is for a place that has the secret, though it may be made elsewhere.
+        schemes = {"key": API_KEY} if keys or security.authentication else {}
+        return Guard(keys, security.authentication, schemes)
 
     def migrate(self) -> list[str]:
         """Bring the database to the version of this build; name what was applied. Safe when two begin at once."""
@@ -143,6 +142,21 @@ class Atomos:
             "worker": health.without_worker,
             "transaction": health.open_transaction,
         }
+
+    def _install(self, app: Flask) -> Installation:
+        project = self._project
+        return install(
+            app,
+            bus=self.bus,
+            guard=self.guard,
+            blueprints=[blueprint for context in self.contexts for blueprint in context.blueprints],
+            checks=self.checks(),
+            warnings=self.warnings(),
+            title=project.name,
+            version=project.version,
+            description=project.summary,
+            server=self.settings.http.public_url,
+        )
 
     def _chores(self) -> list[Chore]:
         if not self.settings.delivery.retention:

@@ -154,4 +154,8 @@ def test_the_document_says_where_versions_are(http: FlaskClient) -> None:
     assert "412" in batch["patch"]["responses"]
     assert "ETag" in batch["patch"]["responses"]["200"]["headers"]
     assert {"200", "304", "412"} <= batch["get"]["responses"].keys()
-    assert "412" not in paths["/allocation/batches"]["get"]["responses"]
+    # A list has no version, so that a condition can only be wrong there.
+    listed = paths["/allocation/batches"]["get"]
+    assert "ETag" not in listed["responses"]["200"]["headers"]
+    assert http.get("/allocation/batches", headers={"If-Match": '"1"'}).status_code == 412
+    assert "412" in listed["responses"]

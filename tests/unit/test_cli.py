@@ -296,6 +296,27 @@ def test_routes_as_json_have_every_row_once(command: Command) -> None:
     assert len({(row["name"], row["message"]) for row in rows}) == len(rows)
 
 
+def test_the_document_is_printed_without_a_database_and_the_same_every_time(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATOMOS_DATABASE__URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    printed = command("openapi").stdout
+    assert printed == command("openapi").stdout
+    written = json.loads(printed)
+    assert written["openapi"] == "3.1.0"
+    assert "/allocation/batches" in written["paths"]
+
+
+def test_the_document_is_that_of_the_profile_and_its_settings(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATOMOS_PROFILE", "production")
+    monkeypatch.setenv("ATOMOS_HTTP__PUBLIC_URL", "https://api.example.org/shop")
+    written = json.loads(command("openapi").stdout)
+    assert written["servers"] == [{"url": "https://api.example.org/shop"}]
+    assert written["paths"]["/allocation/batches"]["post"]["security"] == [{"key": ["stock:write"]}]
+
+
 @pytest.mark.parametrize("options", [["--json"], ["--format", "json"]])
 def test_the_graph_as_json_is_the_same_every_time(options: list[str], command: Command) -> None:
     first = command("graph", *options).output

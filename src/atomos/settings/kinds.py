@@ -73,3 +73,12 @@ StorageUrl = Annotated[str, Form("file://FOLDER or memory://", r"file://.+|memor
 
 Address = Annotated[str, Form("an e-mail address such as shop@example.org", r"[^\r\n]+@[^\r\n]+")]
 """An e-mail address, with or without a name in front of it."""
+
+PublicUrl = Annotated[
+    str,
+    Form(
+        "https://HOST or http://HOST, with a path or without, or only a path",
+        r"https?://[^\s/?#]+(/[^\s?#]*)?|/[^\s?#]*",
+    ),
+]
+"""Where callers reach a service; a path is on the host that they have reached already."""

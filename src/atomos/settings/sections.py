@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.domain import Sensitive
-from .kinds import Address, Count, DatabaseUrl, Days, Patience, Port, Seconds, StorageUrl, Text, Tries
+from .kinds import (
+    Address,
+    Count,
+    DatabaseUrl,
+    Days,
+    Patience,
+    Port,
+    PublicUrl,
+    Seconds,
+    StorageUrl,
+    Text,
+    Tries,
+)
 from .showing import Row, rows, without_secrets
 
 MOST_GUESSABLE = 32
@@ -183,6 +195,9 @@ class HttpSettings:
 
     max_body_bytes: Count = 1_048_576
     """The largest request body, in bytes; a larger one is answered with 413. Default: 1 MiB."""
+
+    public_url: PublicUrl = "/"
+    """Where callers reach the service, for its OpenAPI document. Default: `/`, where the document came from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from .compressing import compress
 from .emitting import correlation_id, operates, principal
 from .entrypoints import Entrypoints
 from .health import NOT_READY, Check, Health, failing, told
-from .openapi import document
+from .openapi import as_text, document
 from .problems import answer_with_problem, problem
 from .security import OPEN, Guard
 
@@ -29,22 +29,22 @@ _JSON = "application/json"
 class Installation:
     """What an application carries in `extensions["atomos"]`: its bus, its health, its document."""
 
-    def __init__(self, app: Flask, bus: MessageBus, guard: Guard, health: Health, **info: str) -> None:
+    def __init__(self, app: Flask, bus: MessageBus, guard: Guard, health: Health, **said: Any) -> None:
         self.bus = bus
         self.guard = guard
         self.health = health
         self._app = app
-        self._info = info
+        self._said = said
 
     @cached_property
     def document(self) -> dict[str, Any]:
         """The OpenAPI document, written when it is first asked for."""
-        return document(self._app, **self._info)
+        return document(self._app, bus=self.bus, guard=self.guard, **self._said)
 
     @cached_property
-    def document_json(self) -> bytes:
+    def document_text(self) -> str:
         """The OpenAPI document as it is served."""
-        return json.dumps(self.document, indent=1).encode()
+        return as_text(self.document)
 
 
 def install(
@@ -58,6 +58,7 @@ def install(
     title: str = "Atomos",
     version: str = "0",
     description: str = "",
+    server: str = "/",
 ) -> Installation:
     """Add entrypoints to a Flask application, new or not, and what every one of their requests may expect.
 
@@ -68,8 +69,8 @@ def install(
     Flask's plain page.
 
     `bus` must know every message of the blueprints; `guard` says who sent a request, by default anyone may do
-    anything. Raises `WiringError` with all mistakes, and `ValueError`
-    for an application that was installed before; then nothing was added.
+    anything. The others are for the document: `server` is the URL that its paths begin at. Raises `WiringError` with
+    all mistakes, and `ValueError` for an application that was installed before; then nothing was added.
     """
     if "atomos" in app.extensions:
         raise ValueError(
@@ -85,6 +86,7 @@ def install(
         title=title,
         version=version,
         description=description,
+        server=server,
     )
     app.extensions["atomos"] = installation
     for blueprint in blueprints:
@@ -112,7 +114,7 @@ def _documents(installation: Installation) -> Blueprint:
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
-        return Response(installation.document_json, content_type=_JSON)
+        return Response(installation.document_text, content_type=_JSON)
 
     @blueprint.get("/messages/<uuid:message_id>")
     def show_message(message_id: UUID) -> Response:

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from types import NoneType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
+from ..domain.errors import DomainError
 from ..domain.messages import Created, Event, Message, Page, Query, answer_of
 from ..service.diagnostics import Finding
 from ..service.injection import members, place_of, said, signature_of
@@ -31,7 +32,7 @@ class Endpoint(NamedTuple):
     `path` is as Flask writes it, with the blueprint's own prefix; `name` is the endpoint's, within the
     blueprint; `place` is `path:line` and the view; `reads` makes the message from the request (None: its
     fields do); `location` names the endpoint where what was created can be read (None: nowhere); `needs_key` says
-    that a request without an `Idempotency-Key` is refused.
+    that a request without an `Idempotency-Key` is refused; `raises` are domain errors that the document names.
     """
 
     method: str
@@ -45,6 +46,7 @@ class Endpoint(NamedTuple):
     reads: Callable[..., Message] | None = None
     location: str | None = None
     needs_key: bool = False
+    raises: tuple[type[DomainError], ...] = ()
 
     @property
     def emits(self) -> bool:
@@ -135,6 +137,12 @@ def _keys(endpoint: Endpoint) -> Iterator[str]:
         yield f"it needs an Idempotency-Key, and asks {endpoint.message.__name__}, which changes nothing"
 
 
+def _raises(endpoint: Endpoint) -> Iterator[str]:
+    for each in endpoint.raises:
+        if not (isinstance(each, type) and issubclass(each, DomainError)):
+            yield f"raises={said(each)} is no DomainError, and only those are told to who asks"
+
+
 def _path(endpoint: Endpoint) -> Iterator[str]:
     known = _fields(endpoint.message)
     for name in sorted(endpoint.variables - set(known)) if endpoint.reads is None else ():
@@ -162,7 +170,7 @@ def _pages(endpoint: Endpoint) -> Iterator[str]:
         yield f"it answers a Page, which takes a GET and a field `cursor` in {endpoint.message.__name__}"
 
 
-_CHECKS = (_methods, _keys, _path, _shapes, _pages)
+_CHECKS = (_methods, _keys, _raises, _path, _shapes, _pages)
 
 
 def _location(endpoint: Endpoint, others: Mapping[str, Endpoint]) -> Iterator[str]:

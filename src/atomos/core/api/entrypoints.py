@@ -34,9 +34,10 @@ class Entrypoints(Blueprint):
 
     A view's one parameter is annotated with the message, its return annotation is the message's answer.
     Variables of the path are fields of the message; its other fields come from the query string (GET, HEAD,
-    DELETE) or from the JSON body. Routes take three options besides Flask's: `reads`, a function from Flask's
-    request to the message; `location`, the name of the GET in this blueprint that shows what was created; and
-    `needs_key=True`, for what must not be sent without an `Idempotency-Key`.
+    DELETE) or from the JSON body. Routes take four options besides Flask's: `reads`, a function from Flask's
+    request to the message; `location`, the name of the GET in this blueprint that shows what was created;
+    `needs_key=True`, for what must not be sent without an `Idempotency-Key`; and `raises`, domain errors for the
+    document to name: those that the path does not let expect, or whose sentences callers should read.
     """
 
     def __init__(self, name: str, import_name: str, **options: Any) -> None:
@@ -130,6 +131,7 @@ class Entrypoints(Blueprint):
             reads=options.pop("reads", None),
             location=options.pop("location", None),
             needs_key=options.pop("needs_key", False),
+            raises=tuple(options.pop("raises", ())),
         )
         findings += self._doubled(endpoint, methods)
         findings = findings or check(endpoint)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Container, Iterator, Mapping
-from decimal import Decimal
+from inspect import cleandoc
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from marshmallow import INCLUDE, RAISE, Schema, ValidationError, fields
 
-from ..domain.constraints import AtLeast, AtMost, Length, Pattern, Secret
+from ..domain.constraints import Secret
 from ..domain.errors import InvalidMessage, Problem
 from ..domain.messages import Message
+from .keywords import examples, keywords
 from .kinds import Unfit, kind_of, refuse
 
 M = TypeVar("M", bound=Message)
@@ -126,11 +127,21 @@ class Shapes:
             self._schemas[annotation] = self._schema(annotation, name, ())
         return self._schemas[annotation]
 
-    def field(self, annotation: Any, *, text: bool = False, **said: Any) -> fields.Field[Any]:
-        """Make the field of an annotation; `text` says that it is read from a text. Raises `Unfit`."""
+    def field(
+        self, annotation: Any, *, name: str | None = "", text: bool = False, **said: Any
+    ) -> fields.Field[Any]:
+        """Make the field of an annotation; `text` says that it is read from a text. Raises `Unfit`.
+
+        `name` is what examples may be derived from; None wants none.
+        """
         plain, constraints, optional = _apart(annotation)
         hidden = any(isinstance(each, Secret) for each in constraints)
-        said["metadata"] = {**said.get("metadata", {}), **_keywords(plain, constraints)}
+        shown = [] if name is None else examples(name, plain, constraints)
+        said["metadata"] = {
+            **said.get("metadata", {}),
+            **keywords(plain, constraints, is_read=not self._open),
+            **({"examples": shown} if shown else {}),
+        }
         said["validate"] = [_judge(c.problem, hidden) for c in constraints if hasattr(c, "problem")]
         said["allow_none"] = optional and not text
         said["error_messages"] = _SAID
@@ -157,17 +168,18 @@ class Shapes:
             except Unfit as unfit:
                 raise Unfit(f"field {each.name}: {unfit}") from None
         known = ", ".join(made) or "none"
-        told = {"unknown": f"is unknown; the fields are: {known}", "type": "must be an object"}
-        closed = {"unknown": INCLUDE if self._open else RAISE, "register": False}
-        made_schema: type[Schema] = type(name, (Schema,), {**made, "Meta": type("Meta", (), closed)})
-        made_schema.error_messages = told
+        wrong = {"unknown": f"is unknown; the fields are: {known}", "type": "must be an object"}
+        meta = type("Meta", (), {"unknown": INCLUDE if self._open else RAISE, "register": False})
+        body = {**made, "Meta": meta, "__doc__": told(get_origin(annotation) or annotation)}
+        made_schema: type[Schema] = type(name, (Schema,), body)
+        made_schema.error_messages = wrong
         return made_schema
 
     def _declared(self, declared: dataclasses.Field[Any], annotation: Any, text: bool) -> fields.Field[Any]:
         default = declared.default
         said: dict[str, Any] = {"required": default is dataclasses.MISSING}
         if self._open:
-            return self.field(annotation, required=True)
+            return self.field(annotation, name=declared.name, required=True)
         if declared.default_factory is not dataclasses.MISSING:
             said["required"] = False
         elif not said["required"] and default is not None:
@@ -175,7 +187,16 @@ class Shapes:
         elif said["required"] and text and _apart(annotation)[2]:
             # A URL cannot say null, so that what may be None is None when it is left out.
             said = {"required": False, "load_default": None}
-        return self.field(annotation, text=text, **said)
+        # A page to try it fills in examples, and what a URL may leave out narrows the answer.
+        name = declared.name if said["required"] or not text else None
+        return self.field(annotation, name=name, text=text, **said)
+
+
+def told(kind: type) -> str:
+    """Give what the docstring of a class says; nothing where it has none of its own."""
+    said = kind.__dict__.get("__doc__") or ""
+    # A dataclass without one gets its signature.
+    return "" if said.startswith(f"{kind.__name__}(") else cleandoc(said)
 
 
 def _apart(annotation: Any) -> tuple[Any, tuple[Any, ...], bool]:
@@ -221,26 +242,6 @@ def _name_of(annotation: Any) -> str:
     if origin is None:
         return str(getattr(annotation, "__name__", annotation))
     return f"{origin.__name__}Of{''.join(_name_of(each) for each in get_args(annotation))}"
-
-
-def _keywords(plain: Any, constraints: tuple[Any, ...]) -> dict[str, Any]:
-    said: dict[str, Any] = {}
-    sizes = ("minItems", "maxItems") if get_origin(plain) in (tuple, list) else ("minLength", "maxLength")
-    for each in constraints:
-        match each:
-            case Length(at_least, at_most):
-                said.update({sizes[0]: at_least} if at_least else {})
-                said.update({} if at_most is None else {sizes[1]: at_most})
-            # A decimal is documented as a text, where these two words of JSON Schema mean nothing.
-            case AtLeast(minimum):
-                said["x-minimum" if plain is Decimal else "minimum"] = minimum
-            case AtMost(maximum):
-                said["x-maximum" if plain is Decimal else "maximum"] = maximum
-            case Pattern(expression):
-                said["pattern"] = f"^(?:{expression})$"
-            case Secret() if plain is str:
-                said["format"] = "password"
-    return said
 
 
 def _judge(problem: Callable[[Any], str | None], hidden: bool) -> Callable[[Any], None]:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..service.authentication import Authenticator
-from ..service.credentials import Unauthenticated
+from ..service.credentials import PREFIX, Unauthenticated
 from ..service.envelope import Principal
 
 ANONYMOUS = "anonymous"
 """The name of whoever shows no credentials."""
+
+API_KEY: Mapping[str, str] = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": f"{PREFIX}...",
+    "description": "An API key, made with `atomos keys create`.",
+}
+"""How API keys are told in a document."""
 
 _SCHEME = "bearer "
 _LONGEST_TOKEN = 8192
@@ -26,10 +35,19 @@ class Refused(Unauthenticated):
 
 
 class Guard(NamedTuple):
-    """Says who sent a request. Where credentials are `required`, who shows none may only what is public."""
+    """Says who sent a request. Where credentials are `required`, who shows none may only what is public.
+
+    `schemes` says in documents which credentials are accepted: security schemes of OpenAPI, by name.
+    """
 
     authenticators: Sequence[Authenticator] = ()
     required: bool = False
+    schemes: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+
+    @property
+    def knows_anyone(self) -> bool:
+        """Whether there can be anybody who may do less than everything."""
+        return self.required or bool(self.authenticators)
 
     def principal(self, environ: Mapping[str, Any]) -> Principal:
         """Give the principal of a request. Raises `Refused`, and `Unavailable`."""

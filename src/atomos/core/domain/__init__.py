@@ -1,6 +1,6 @@
 """What a domain is made of: messages, constraints, entities, aggregates, value objects and errors."""
 
-from .constraints import AtLeast, AtMost, Constraint, Length, Pattern, Sensitive, Version
+from .constraints import AtLeast, AtMost, Constraint, Example, Length, Pattern, Sensitive, Version
 from .errors import AtomosError, Contradiction, DomainError, InvalidMessage, NotFound, Problem, RuleBroken
 from .messages import Command, Created, Event, Message, Page, Query
 from .model import Aggregate, Entity
@@ -18,6 +18,7 @@ __all__ = [
     "DomainError",
     "Entity",
     "Event",
+    "Example",
     "InvalidMessage",
     "Length",
     "Message",

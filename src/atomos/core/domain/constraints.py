@@ -81,6 +81,13 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """An example of a value, for documents: `Annotated[str, Length(1, 100), Example("CHAIR")]`. It judges nothing."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Secret:
     """Marks a value that must not be shown in logs, pages or problems."""
 
