@@ -11,11 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
 from atomos.cli import cli
-from atomos.core.service.failpoints import FAILPOINTS
+from atomos.core.service.failpoints import FAILPOINTS, STRUCK
 from atomos.testing.faults import Run, Scenario, blows
 from atomos.testing.faults.ledger.driving import check, drive
 from atomos.testing.processes import wait_until
@@ -37,6 +38,19 @@ def test_workers_killed_and_stopped_by_a_seed_lose_nothing_double_nothing_and_ke
     assert sum(report.killed.values()) >= KILLS
     assert report.numbers > 0
     assert report.recoveries, "nobody who was killed had anything in hand: nothing was shown"
+
+
+def test_one_that_stopped_late_is_noted_and_goes_on(scenario: Scenario) -> None:
+    late = scenario.start_worker()
+    late.stop()
+    strike = f"commit.before stop {late.pid} {time.time():.6f}\n"
+    (scenario.folder / "failpoints" / STRUCK).write_text(strike)
+
+    report = Run(scenario, 7, 1, workers=1)(drive, check)
+
+    assert report.broken == ()
+    assert report.others["stop at"] == 1
+    assert late.exit_code is not None or psutil.Process(late.pid).status() != psutil.STATUS_STOPPED
 
 
 def test_a_seed_gives_the_same_blows_and_every_kind_of_them() -> None:

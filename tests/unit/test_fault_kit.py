@@ -6,10 +6,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from atomos.testing.faults import Report
+from atomos.testing.faults import Report, Struck
 from atomos.testing.faults.databases import can_write
 from atomos.testing.faults.ledger.deeds import Book
 from atomos.testing.faults.ledger.messages import Deposited
+from atomos.testing.faults.strikes import Strikes
 
 
 def test_an_effect_that_a_kill_cut_off_is_none_and_does_not_spoil_the_next(tmp_path: Path) -> None:
@@ -39,3 +40,13 @@ def test_a_report_says_how_long_recoveries_took() -> None:
     assert (report.median, report.usual, report.worst) == (50.0, 95.0, 100.0)
     nothing = report._replace(recoveries=())
     assert (nothing.median, nothing.usual, nothing.worst) == (None, None, None)
+
+
+def test_what_a_failpoint_did_is_told_once_and_what_came_late_is_told_then() -> None:
+    first, late = Struck("commit.after", "kill", 7, 1.0), Struck("commit.before", "stop", 8, 2.0)
+    rows = [first]
+    strikes = Strikes(lambda: rows)
+    assert list(strikes.new()) == [first]
+    assert list(strikes.new()) == []
+    rows.append(late)
+    assert list(strikes.new()) == [late]

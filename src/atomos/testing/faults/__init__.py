@@ -8,7 +8,8 @@ from .databases import fresh_database
 from .invariants import broken_invariants
 from .load import Drive, Load
 from .running import Check, Report, Run
-from .scenario import LEDGER, Scenario, Struck, WorkerProcess
+from .scenario import LEDGER, Scenario, WorkerProcess
+from .strikes import Struck
 
 __all__ = [
     "LEDGER",

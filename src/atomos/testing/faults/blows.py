@@ -29,6 +29,11 @@ class Blow(NamedTuple):
     nth: int
     leases: float
 
+    @property
+    def action(self) -> str:
+        """What whoever passes the failpoint does: `kill` or `stop`."""
+        return self.kind.partition(" ")[0]
+
     def __str__(self) -> str:
         return f"{self.kind} {self.point}" if self.kind.endswith(" at") else self.kind
 

@@ -18,6 +18,7 @@ from .blows import Blow, blows
 from .databases import can_write
 from .load import Drive, Load
 from .recovery import Recoveries
+from .strikes import Strikes, Struck
 
 if TYPE_CHECKING:
     from atomos.bootstrap import Atomos
@@ -97,6 +98,7 @@ class Run:
         self._stopped: dict[int, _Stop] = {}
         self._still = 0.0
         self._recoveries = Recoveries(scenario.atomos.container.core.database())
+        self._strikes = Strikes(scenario.struck)
         self._blow = ""
 
     def __call__(self, drive: Drive, check: Check, settle_seconds: float = 300.0) -> Report:
@@ -164,20 +166,35 @@ class Run:
 
     def _strike_at(self, blow: Blow, otherwise: WorkerProcess) -> None:
         """Have whoever passes the failpoint hit; when nobody does for a while, someone else."""
-        before = len(self._scenario.struck())
-        self._scenario.arm(blow.point, blow.kind.partition(" ")[0], blow.nth)
+        self._scenario.arm(blow.point, blow.action, blow.nth)
         until = monotonic() + _STRIKE_SECONDS
-        while len(self._scenario.struck()) == before and monotonic() < until:
+        while (struck := self._struck(blow)) is None and monotonic() < until:
             self._pass(_LOOK_SECONDS)
         self._scenario.disarm()
-        struck = self._scenario.struck()[before:]
-        if not struck:
+        struck = struck or self._struck(blow)
+        if struck is None:
             self._blow = f"kill, as nobody passed {blow.point}"
             self._hit(otherwise)
-        elif blow.kind == "stop at":
-            self._stop(struck[-1].process, blow)
+        elif blow.action == "stop":
+            self._stop(struck.process, blow)
         else:
             wait_until(lambda: bool(self._ended()), _READY_SECONDS, "the killed one to be gone")
+
+    def _struck(self, blow: Blow) -> Struck | None:
+        """Find the strike of this blow among those since the last look."""
+        found = None
+        for struck in self._strikes.new():
+            if (struck.point, struck.action) == (blow.point, blow.action):
+                found = struck
+            else:
+                self._note_late(struck)
+        return found
+
+    def _note_late(self, struck: Struck) -> None:
+        # Its process was held up between the order and the deed, and someone else was hit in its place. One that
+        # has stopped must go on some time.
+        if struck.action == "stop":
+            self._stop(struck.process, Blow("stop at", 0.0, 0, struck.point, 1, leases=1.0))
 
     def _stop(self, process: int, blow: Blow) -> None:
         self._others[blow.kind] += 1
@@ -214,6 +231,8 @@ class Run:
                 self._recoveries.hurt(worker.pid)
                 self._tell(f"{self._killed.total()}: {self._blow}: process {worker.pid}")
         self._scenario.tend()
+        for struck in self._strikes.new():
+            self._note_late(struck)
         for process, stop in list(self._stopped.items()):
             if monotonic() >= stop.until:
                 self._go_on(process)

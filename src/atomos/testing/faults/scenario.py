@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import text
 
@@ -16,6 +16,7 @@ from atomos.testing.processes import Service, wait_until
 
 from .invariants import broken_invariants
 from .nursery import Birth, nursery
+from .strikes import Struck
 
 if TYPE_CHECKING:
     from atomos.bootstrap import Atomos
@@ -39,15 +40,6 @@ _SETTINGS = {
     "ATOMOS_DELIVERY__BACKOFF_CAP": "0.5",
     "ATOMOS_LOG__LEVEL": "warning",
 }
-
-
-class Struck(NamedTuple):
-    """A failpoint that acted: its name, what it did, in which process, when (seconds since 1970)."""
-
-    point: str
-    action: str
-    process: int
-    at: float
 
 
 class WorkerProcess:
