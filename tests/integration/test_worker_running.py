@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from atomos.core.adapters import Database, SqlDeliveries
 from atomos.core.service.delivery import NO_ROWS, Batch, Rows, Waiting
-from atomos.core.service.in_hand import Held
+from atomos.core.service.in_hand import Held, Tray
 from atomos.testing.processes import wait_until
 
 from .conftest import ON_POSTGRESQL, ON_SQLITE, Start
@@ -468,6 +468,23 @@ def test_what_could_not_be_noted_is_not_held_while_the_rest_of_its_batch_goes_on
     wait_until(lambda: "done" in shortly_absent.statuses("bells.whisper"), SECONDS / 4, "the first, again")
     assert shortly_absent.script.heard["whisper"].count(1) == 2
     assert not gate.is_set()
+
+
+def test_what_a_thread_took_behind_one_that_could_not_be_noted_is_in_hand_no_more(
+    shortly_absent: Bells,
+) -> None:
+    shortly_absent.script.deeds["whisper"] = _refuse
+    shortly_absent.deliveries.absent["fail"] = 4  # type: ignore[attr-defined]
+    for number in range(3):
+        shortly_absent.bus.emit(Whispered(number=number))
+    worker = shortly_absent.worker(FAST._replace(lease=0.5))
+    worker._enrol()
+    held = worker._claims.claim("bells.whisper", 3)
+    assert held is not None
+    with pytest.raises(ConnectionError):
+        worker._work(Tray(held, held.runs(), time.monotonic()))
+    assert shortly_absent.script.heard["whisper"] == [0]
+    assert worker._in_hand.of("bells.whisper") == 0, "there would be less and less room for others"
 
 
 @ON_POSTGRESQL

@@ -222,6 +222,8 @@ class Worker:
             handover.write_down(held)
         finally:
             self._claims.ended(held, tray.taken)
+            if not_begun := tray.take_back():  # it broke off, because of a row that could not be noted
+                self._returns.give([(held, not_begun)])
             if self._pace.room(
                 recipient, self._in_hand.of(recipient), others=self._in_hand.beside(recipient)
             ):
