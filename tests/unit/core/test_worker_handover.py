@@ -18,6 +18,7 @@ from atomos.core.service.in_hand import Held, Run, Tray
 from atomos.core.service.pace import Unread
 from atomos.core.service.probing import NO_DOUBT, Doubts
 from atomos.core.service.retry import Policy
+from atomos.core.service.watching import Watch
 
 
 class Bus:
@@ -73,10 +74,10 @@ def handover(bus: Bus, notes: Notes) -> Handover:
     return Handover(cast(MessageBus, bus), cast(Deliveries, notes), usual, Unread(), doubts, patience=0.0)
 
 
-def held(*keys: str | None) -> Held:
+def held(*keys: str | None, losses: int = 0) -> Held:
     envelope = Envelope("id", "id", None, datetime.now(UTC), None, "test", None)
     rows = tuple(Claimed(Fence(1, "mail", seq), key, 0, envelope, None) for seq, key in enumerate(keys, 1))
-    return Held(Batch(1, "mail", rows), until=float("inf"))
+    return Held(Batch(1, "mail", rows, losses=losses), until=float("inf"))
 
 
 def tray(batch: Held, *runs: Run) -> Tray:
@@ -173,3 +174,38 @@ def test_a_route_that_parks_parks(handover: Handover, bus: Bus, notes: Notes) ->
     bus.parks, bus.deeds = True, {1: refuse}
     carry_out(handover, held("red"))
     assert notes.said == [("parked", 1, ())]
+
+
+def test_who_waits_until_the_one_before_is_written_down_is_not_taken_for_stuck(
+    handover: Handover, notes: Notes
+) -> None:
+    batch = held("red", "red", losses=1)
+    one = tray(batch)
+    watch, seen = Watch(handover, lambda _: 1e-9), []
+    complete = notes.complete
+
+    def look_and_complete(fences: Sequence[Fence], left: Rows) -> int:
+        seen.append(watch.look([one]))
+        return complete(fences, left)
+
+    notes.complete = look_and_complete  # type: ignore[method-assign]
+    assert handover.carry_out(one) == 2
+    assert seen == [[]]
+    assert notes.said == [("complete", [1], (2,))]
+
+
+@pytest.mark.parametrize("what", ["given up", "abandoned"])
+def test_what_was_taken_away_while_the_one_before_it_was_written_down_is_not_begun(
+    handover: Handover, bus: Bus, notes: Notes, what: str
+) -> None:
+    batch, begun = held("red", "red", losses=1), []
+    bus.deeds = {2: lambda: not begun.append("the second")}
+    complete = notes.complete
+
+    def complete_and_take_away(fences: Sequence[Fence], left: Rows) -> int:
+        batch.abandon() if what == "abandoned" else batch.forsake(batch.batch.claimed[1:])
+        return complete(fences, left)
+
+    notes.complete = complete_and_take_away  # type: ignore[method-assign]
+    assert handover.carry_out(tray(batch)) == 1
+    assert not begun

@@ -110,15 +110,15 @@ class Handover:
     def _carry_out_run(self, tray: Tray, run: Run) -> int:
         held, ended = tray.held, 0
         for place, claimed in enumerate(run):
-            if not held.may_begin:
+            # What is done of suspects is no suspect any more: it does not go alone because of the one that kills.
+            if held.batch.is_suspect or time.monotonic() - tray.noted > _GATHER_SECONDS:
+                tray.row = None  # it is the database that takes this time, and no handler
+                tray.note()
+                self.write_down(held)
+            if not held.may_begin or held.is_forsaken(claimed):
                 tray.leaving.extend(run[place:])
                 break
             tray.begin(claimed)
-            # What is done of suspects is no suspect any more: it does not go alone because of the one that kills.
-            if held.batch.is_suspect or tray.begun - tray.noted > _GATHER_SECONDS:
-                tray.note()
-                self.write_down(held)
-                tray.begin(claimed)
             try:
                 completed = self._hand_over(claimed, alone=held.batch.is_alone)
             except BaseException as error:  # whatever it is, it is this delivery's, except Ctrl-C
