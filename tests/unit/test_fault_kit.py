@@ -38,6 +38,8 @@ def test_nobody_can_write_while_somebody_else_stays_in_the_middle_of_it(tmp_path
 def test_a_report_says_how_long_recoveries_took() -> None:
     report = Report(1, {}, {}, tuple(map(float, range(100, -1, -1))), 0.0, 0, 0, 0, 0.0, ())
     assert (report.median, report.usual, report.worst) == (50.0, 95.0, 100.0)
+    few = report._replace(recoveries=(15.0, 16.0))
+    assert few.usual == 16.0, "not one that half of them exceeded"
     nothing = report._replace(recoveries=())
     assert (nothing.median, nothing.usual, nothing.worst) == (None, None, None)
 

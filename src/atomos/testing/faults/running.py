@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from math import ceil
 from os import kill
 from statistics import median
 from time import monotonic, sleep
@@ -67,7 +68,7 @@ class Report(NamedTuple):
     def usual(self) -> float | None:
         """What 95 of 100 recoveries were within, in seconds; None when nothing had to be recovered."""
         ranked = sorted(self.recoveries)
-        return ranked[int(0.95 * (len(ranked) - 1))] if ranked else None
+        return ranked[ceil(0.95 * (len(ranked) - 1))] if ranked else None
 
     @property
     def worst(self) -> float | None:
