@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from atomos.core.adapters import Database
 from atomos.core.domain import DomainError
@@ -207,6 +208,16 @@ def test_what_this_build_cannot_read_stays_ready_for_one_that_can(bells: Bells) 
     bells.change("update atomos_message set version = 1")
     assert bells.worker().drain() > 0, "another build"
     assert bells.script.heard["ring"] == [3, 1, 2]
+
+
+def test_what_cannot_be_read_is_logged_with_its_diagnostic_and_remedy_once(bells: Bells) -> None:
+    bells.bus.emit(Whispered())
+    bells.change("update atomos_message set version = 2")
+    with capture_logs() as logged:
+        bells.worker().drain()
+    (error,) = [each["error"] for each in logged if each["event"] == "delivery.unreadable"]
+    assert "bells.whispered version 2" in error
+    assert (error.count("ATM040"), error.count("add an upcaster")) == (1, 1)
 
 
 def test_however_many_cannot_be_read_what_can_is_delivered(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, cast
 
 import pytest
 
-from atomos.core.service.claiming import Claims
-from atomos.core.service.delivery import Batch, Claimed, Deliveries, Fence
+from atomos.core.service.claiming import Claimers, Claims
+from atomos.core.service.delivery import Batch, Claimed, Deliveries, Fence, Waiting
 from atomos.core.service.envelope import Envelope
 from atomos.core.service.handover import Handover
 from atomos.core.service.in_hand import Held, InHand
@@ -111,6 +113,21 @@ def test_suspects_that_are_given_back_unbegun_let_those_who_were_passed_by_be_cl
     assert pace.rest("mail") == 0
     assert wake.wait(0)
     assert in_hand.of("stock") == 0
+
+
+@pytest.mark.parametrize("woken", [True, False])
+def test_who_is_woken_for_one_that_is_being_claimed_is_woken_again_when_that_claim_found_nothing(
+    wake: Wake, woken: bool
+) -> None:
+    gate = threading.Event()
+    claimers = Claimers(1, lambda _: not gate.wait(20), wake)
+    claimers.ask(Waiting("mail", overdue=False))
+    assert claimers.is_busy("mail", woken=woken)
+    gate.set()
+    claimers.end()
+    claimers.join(monotonic() + 20)
+    assert not claimers.is_busy("mail", woken=False)
+    assert wake.wait(0) == woken
 
 
 class Freeing:

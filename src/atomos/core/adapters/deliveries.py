@@ -176,7 +176,7 @@ class SqlDeliveries(Deliveries):
         try:
             message = self._codec.decode(row.name, row.version, row.payload)
         except Unreadable as error:
-            problem = str(error)
+            problem = error.detail  # whoever is handed it says the rest
         except Exception as error:  # noqa: BLE001 - it must not keep the others waiting
             problem = f"{row.name} version {row.version}: {type(error).__name__}: {error}"
         envelope = Envelope(

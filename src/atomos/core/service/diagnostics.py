@@ -46,8 +46,9 @@ class WiringError(AtomosError):
 
 
 class Diagnosed(AtomosError):
-    """An error of one diagnostic: says what was wrong, and adds the remedy of the registry."""
+    """An error of one diagnostic: says what was wrong (`detail`), and adds the remedy of the registry."""
 
     def __init__(self, detail: str | None = None) -> None:
         entry = REGISTRY[self.code]
-        super().__init__(f"{self.code}: {detail or entry.cause} {entry.remedy}")
+        self.detail = detail or entry.cause
+        super().__init__(f"{self.code}: {self.detail} {entry.remedy}")
