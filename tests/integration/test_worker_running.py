@@ -7,7 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import event
@@ -15,6 +16,7 @@ from sqlalchemy import event
 from atomos.core.adapters import Database, SqlDeliveries
 from atomos.core.service.delivery import NO_ROWS, Batch, Rows, Waiting
 from atomos.core.service.in_hand import Held, Tray
+from atomos.core.service.threads import Crew
 from atomos.testing.processes import wait_until
 
 from .conftest import ON_POSTGRESQL, ON_SQLITE, Start
@@ -90,6 +92,16 @@ def test_several_workers_share_the_work_and_nothing_is_heard_twice(bells: Bells,
         start(bells)
     wait_until(all_are(bells, "bells.whisper", "done"), SECONDS, "all whispers")
     assert sorted(bells.script.heard["whisper"]) == list(range(300))
+
+
+def test_a_worker_claims_less_of_one_while_others_have_rows_in_hand(bells: Bells) -> None:
+    worker, crew = bells.worker(), cast("Crew", SimpleNamespace(running=lambda _: 0.0))
+    worker._enrol()
+    send(bells, 1)
+    worker._pace.worked("bells.whisper", 0.01, 1)
+    alone = worker._room(crew, "bells.whisper")
+    assert worker._claims.claim("bells.ring", 1) is not None
+    assert 0 < worker._room(crew, "bells.whisper") < alone
 
 
 def test_a_recipient_that_is_slow_leaves_a_thread_to_the_others(
