@@ -32,6 +32,7 @@ from atomos.core.service.bus import MessageBus
 from atomos.core.service.delivery import Fence, MessageLog, Recalled, Record
 from atomos.core.service.errors import Conflict, InFlight, NotPermitted, Repeated, Reused
 from atomos.core.service.injection import Offer
+from atomos.core.service.limits import Rate, TooMany
 from atomos.core.service.ports import Clock, HandlingMeter, Meter, Unavailable
 from atomos.core.service.retry import ConflictRetry
 from atomos.core.service.routes import Routes, join
@@ -229,6 +230,7 @@ FAILURES: dict[str, Exception] = {
     "conflict": Conflict("select secret from db"),
     "flight": InFlight("..."),
     "away": Unavailable("host db-7 is down", retry_after=7.2),
+    "often": TooMany("requests from this address", Rate(600, 60), 11.2, is_first=True),
     "inside": ZeroDivisionError("secret inside"),
 }
 

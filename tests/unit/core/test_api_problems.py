@@ -42,6 +42,7 @@ def told(response: Any) -> dict[str, Any]:
         ),
         ("conflict", 409, "conflict", "Others changed the same thing each time. Send the request again."),
         ("flight", 409, "in-flight", "A request with this Idempotency-Key is still in progress. "),
+        ("often", 429, "too-many-requests", "There were more than 600 requests from this address within 60 s. "),
         ("away", 503, "unavailable", "Something that is needed is not there just now. "),
         ("inside", 500, "internal", "Something went wrong inside. The log has it under the correlation id."),
     ],
@@ -56,7 +57,7 @@ def test_each_kind_of_error_has_its_status_and_type(how: str, status: int, kind:
 
 
 @pytest.mark.parametrize(
-    ("how", "seconds"), [("conflict", "1"), ("flight", "1"), ("away", "8"), ("rule", None)]
+    ("how", "seconds"), [("conflict", "1"), ("flight", "1"), ("away", "8"), ("often", "12"), ("rule", None)]
 )
 def test_who_may_try_again_is_told_when(how: str, seconds: str | None) -> None:
     with capture_logs():

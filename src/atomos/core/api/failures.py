@@ -39,6 +39,7 @@ FAILURES: Mapping[int, Rule] = {
     413: _has_body,
     415: _has_body,
     422: _always,
+    429: _always,  # a document may be made where limits are off
     500: _always,
     503: _always,
 }
@@ -47,6 +48,7 @@ FAILURES: Mapping[int, Rule] = {
 _HEADERS: Mapping[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     409: ("Retry-After",),
+    429: ("Retry-After",),
     503: ("Retry-After",),
 }
 

@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 from ..domain.errors import AtomosError, Contradiction, DomainError, InvalidMessage, NotFound, RuleBroken
 from ..service.credentials import Unauthenticated
 from ..service.errors import Conflict, InFlight, NotPermitted, Outdated, Reused
+from ..service.limits import TooMany
 from ..service.ports import Unavailable
 from .emitting import correlation_id, known_name
 from .security import Refused
@@ -83,6 +84,7 @@ KINDS: Mapping[type[Exception], Kind] = {
         "A request with this Idempotency-Key was carried out before, with another content. "
         "Repeat it unchanged, or use a new key.",
     ),
+    TooMany: Kind("too-many-requests", 429, "Too Many Requests", retry_after=1.0),
     Unavailable: Kind(
         "unavailable",
         503,
@@ -136,7 +138,7 @@ def answer_with_problem(error: Exception) -> Any:
     kind = kind_of(error)
     if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _report(kind, error)
-    else:
+    elif getattr(error, "is_first", True):
         _note_refusal(kind)
     return problem(kind, _said(kind, error), _headers(kind, error), **_members(kind, error))
 
