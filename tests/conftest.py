@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,11 @@ settings.load_profile(os.environ.get("ATOMOS_TEST_EXAMPLES", "short"))
 
 # As `logs.configure` has it: the default draws a traceback with all variables, for most of a second.
 _PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
+structlog.configure(
+    processors=[*structlog.get_config()["processors"][:-1], _PLAIN],
+    # Where the service writes it too: what a command prints is for its reader alone.
+    logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+)
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
 

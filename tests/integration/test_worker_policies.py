@@ -157,7 +157,7 @@ def test_not_yet_waits_as_long_as_it_says_holds_its_key_and_counts_nothing(
     worker.drain()
     assert bells.script.heard["ring"] == [1] * 6 + [2]
     assert [row[1:3] for row in bells.rows("bells.ring")] == [("done", 1)] * 2
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "delivery.not_yet" in said
     assert "error" not in said
 
@@ -311,7 +311,7 @@ def test_a_handler_past_its_limit_is_named_as_stuck_and_holds_its_key_no_longer(
     wait_until(lambda: not worker.stuck(), SECONDS, "the stuck thread to be free")
     assert bells.script.heard["ring"] == [1, 1, 2]
     assert bells.rows("bells.ring")[0].attempts == 2, "what it did in the end does not count"
-    assert "delivery.stuck" in capsys.readouterr().out
+    assert "delivery.stuck" in capsys.readouterr().err
 
 
 def test_a_command_past_its_limit_commits_nothing(

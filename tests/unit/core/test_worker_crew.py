@@ -159,7 +159,7 @@ def test_a_run_that_breaks_costs_no_thread(
     one.give(*task("broken"))
     one.give(*task("mail"))
     wait_until(lambda: record.begun == ["broken", "mail"], SECONDS, "the one after it")
-    assert "worker.failed" in capsys.readouterr().out
+    assert "worker.failed" in capsys.readouterr().err
 
 
 def test_its_threads_do_not_keep_the_process_from_ending(crew: Make) -> None:
