@@ -42,7 +42,12 @@ def told(response: Any) -> dict[str, Any]:
         ),
         ("conflict", 409, "conflict", "Others changed the same thing each time. Send the request again."),
         ("flight", 409, "in-flight", "A request with this Idempotency-Key is still in progress. "),
-        ("often", 429, "too-many-requests", "There were more than 600 requests from this address within 60 s. "),
+        (
+            "often",
+            429,
+            "too-many-requests",
+            "There were more than 600 requests from this address within 60 s. ",
+        ),
         ("away", 503, "unavailable", "Something that is needed is not there just now. "),
         ("inside", 500, "internal", "Something went wrong inside. The log has it under the correlation id."),
     ],
