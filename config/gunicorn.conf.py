@@ -1,71 +1,17 @@
-"""How gunicorn serves: processes and threads from the settings; connections and the worker come after the fork."""
+"""How gunicorn serves the reference service: as every other one, with three requests to try."""
 
-import os
-import shutil
-import tempfile
 from typing import Any
 
-# Metrics of several processes meet in a folder, which prometheus_client has to know before it is imported.
-_metrics = tempfile.mkdtemp(prefix="atomos-metrics-")
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
+from atomos.gunicorn import *  # noqa: F403
+from atomos.gunicorn import url, welcome
 
-from prometheus_client import multiprocess  # noqa: E402
-
-from atomos.bootstrap import load_settings  # noqa: E402
-
-_settings = load_settings()
-_http = _settings.http
-
-bind = f"{_http.host}:{_http.port}"
-workers = _http.processes
-threads = _http.threads
-worker_class = "gthread"
-# The kernel spreads connections evenly over the processes.
-reuse_port = True
-control_socket_disable = True
-graceful_timeout = 30
-timeout = 60
-loglevel = "warning"
-
-
-def post_worker_init(worker: Any) -> None:
-    """Start what a serving process does beside serving, in the child."""
-    worker.wsgi.extensions["atomos"].start()
-
-
-def worker_exit(_server: Any, worker: Any) -> None:
-    """Let deliveries in hand end, and close the connections."""
-    if getattr(worker, "wsgi", None) is not None:
-        worker.wsgi.extensions["atomos"].close()
-
-
-def child_exit(_server: Any, worker: Any) -> None:
-    """Forget the gauges of a process that ended; its counts stay."""
-    multiprocess.mark_process_dead(worker.pid)
-
-
-def on_exit(_server: Any) -> None:
-    """Leave nothing behind."""
-    shutil.rmtree(_metrics, ignore_errors=True)
+_JSON = "-H 'Content-Type: application/json'"
 
 
 def when_ready(_server: Any) -> None:
     """Say what to try next, and who may."""
-    local = _http.host in ("127.0.0.1", "localhost", "::1")
-    json = "-H 'Content-Type: application/json'"
-    url = f"http://{_http.host if local else '127.0.0.1'}:{_http.port}"
-    print(
-        f"""
-Atomos serves on {url}. Try, in another terminal:
-
-  curl -s {url}/allocation/batches {json} -d '{{"reference": "batch-1", "sku": "CHAIR", "quantity": 10}}'
-  curl -s {url}/allocation/orders/order-1/lines {json} -d '{{"sku": "CHAIR", "quantity": 3}}'
-  curl -s {url}/allocation/orders/order-1/allocations
-
-The whole API: {url}/openapi.json. Ctrl-C stops it.
-""",
-        flush=True,
+    welcome(
+        f'curl -s {url}/allocation/batches {_JSON} -d \'{{"reference": "batch-1", "sku": "CHAIR", "quantity": 10}}\'',
+        f'curl -s {url}/allocation/orders/order-1/lines {_JSON} -d \'{{"sku": "CHAIR", "quantity": 3}}\'',
+        f"curl -s {url}/allocation/orders/order-1/allocations",
     )
-    if not _settings.security.authentication:
-        who = "on this machine" if local else f"who reaches {_http.host}:{_http.port}"
-        print(f"Everyone {who} may do everything: security.authentication is off.", flush=True)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from functools import cached_property
-from importlib import import_module
-from pathlib import Path
 from typing import Any, cast
 
 from dependency_injector import containers
@@ -24,21 +21,15 @@ from atomos.core.api.security import API_KEY, Guard
 from atomos.core.container import Context, flaws, offers_of
 from atomos.core.service import Finding, JoinedRoutes, MessageBus, Offers, WiringError, Worker
 from atomos.core.service.checks import check
-from atomos.core.service.diagnostics import Diagnosed
 from atomos.core.service.threads import Chore
+from atomos.finding import NoApplication, find_container
 from atomos.production import refuse_unprotected
 from atomos.project import project_of
 from atomos.settings import Settings, load
 
 _RETENTION_SECONDS = 3.0
 
-DEFAULT_APP = "atomos.container:Application"
-
-
-class NoApplication(Diagnosed):
-    """The name of the application does not lead to a container."""
-
-    code = "ATM051"
+__all__ = ["Atomos", "NoApplication", "build", "find_container", "load_settings", "serve"]
 
 
 class Atomos:
@@ -48,11 +39,12 @@ class Atomos:
         """Wire the application and check it. Raises `WiringError` with every mistake; nothing is opened."""
         self.settings = settings
         self.contexts: tuple[Context, ...] = getattr(container, "contexts", ())
+        _refuse_unnamed(container, self.contexts)
         self.container = _instance(container)
         self._project = project_of(container.__module__)
         self.container.config.from_dict(_config(settings))
         self._workers: list[Worker] = []
-        parts = {"core": self.container.core(), **{c.name: self._part(c.name) for c in self.contexts}}
+        parts = {name: getattr(self.container, name)() for name in ("core", *(c.name for c in self.contexts))}
         offers = {context.name: offers_of(parts[context.name]) for context in self.contexts}
         core = self.container.core
         if found := [*flaws(parts), *_mistakes(core.routes, offers), *self._mistaken_views()]:
@@ -163,12 +155,6 @@ class Atomos:
             return []
         return [Chore("retention", _RETENTION_SECONDS, self.container.core.retention())]
 
-    def _part(self, name: str) -> containers.Container:
-        part = getattr(self.container, name, None)
-        if part is None:
-            raise NoApplication(f"{type(self.container).__name__} has no container for its context {name}.")
-        return part()  # type: ignore[no-any-return]
-
     def _mistaken_views(self) -> list[Finding]:
         return [
             f for context in self.contexts for blueprint in context.blueprints for f in blueprint.findings()
@@ -216,36 +202,30 @@ def serve() -> Flask:
     return atomos.init_app(Flask("atomos"))
 
 
-def find_container(app: str | None = None) -> type[containers.DeclarativeContainer]:
-    """Import the container that a name leads to. Raises `NoApplication`."""
-    name = app or os.environ.get("ATOMOS_APP") or _from_pyproject() or DEFAULT_APP
-    module, _, attribute = name.partition(":")
-    try:
-        container = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise NoApplication(f"{name!r} cannot be imported: {error}.") from error
-    if not (isinstance(container, type) and issubclass(container, containers.DeclarativeContainer)):
-        raise NoApplication(f"{name!r} is {container!r}, which is no declarative container.")
-    return container
+def _refuse_unnamed(container: type[containers.DeclarativeContainer], contexts: tuple[Context, ...]) -> None:
+    needed = ("config", "core", *(context.name for context in contexts))
+    if missing := [name for name in needed if name not in container.providers]:
+        raise NoApplication(
+            f"{container.__name__} has no {', '.join(missing)}; it needs a provider for each of {', '.join(needed)}, "
+            "of just these names."
+        )
 
 
 def _mistakes(routes: Callable[[], JoinedRoutes], offers: Mapping[str, Offers]) -> list[Finding]:
     # Without routes the container is flawed, which is in the report already.
     with suppress(InjectionError):
-        return check(routes(), offers)
+        joined = routes()
+        if strangers := sorted({row.context for row in joined.rows} - offers.keys()):
+            raise NoApplication(
+                f"Routes are joined under {', '.join(strangers)}, and the application's contexts are "
+                f"{', '.join(offers) or 'none'}; `contexts = (CONTEXT,)` and `join(name=CONTEXT.routes)` have to agree."
+            )
+        return check(joined, offers)
     return []
 
 
 def _instance(container: type[containers.DeclarativeContainer]) -> Any:
     return container()
-
-
-def _from_pyproject() -> str | None:
-    path = Path("pyproject.toml")
-    if not path.is_file():
-        return None
-    tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
-    return tool.get("atomos", {}).get("app")  # type: ignore[no-any-return]
 
 
 def _config(settings: Settings) -> dict[str, Any]:

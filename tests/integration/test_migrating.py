@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Column, MetaData, String, Table, make_url
 
-from atomos.core.adapters import CORE, Database, pending, upgrade
+from atomos.core.adapters import CORE, Database, History, pending, revise, unmade, upgrade
 from atomos.core.service.envelope import new_id
 from atomos.testing.databases import POSTGRES_URL, need_service
 from tests.conftest import DATABASES
@@ -84,6 +84,25 @@ def test_who_finds_nothing_to_migrate_does_not_wait_for_whoever_writes(tmp_path:
         assert upgrade(starting, [CORE]) == []
     writing.close()
     starting.close()
+
+
+def test_what_no_migration_makes_is_named_unless_a_newer_build_was_here(
+    empty_url: str, tmp_path: Path
+) -> None:
+    doors, painted = MetaData(), MetaData()
+    Table("shop_door", doors, Column("name", String(20), primary_key=True))
+    Table("shop_door", painted, Column("name", String(20), primary_key=True), Column("colour", String(20)))
+    history, later = (History("shop", tmp_path / "migrations", each) for each in (doors, painted))
+    database = Database(empty_url)
+    upgrade(database, [CORE, history])
+    assert unmade(database, [CORE, history]) == ["shop_door"]
+    revise(database, history, "doors")
+    assert unmade(database, [history]) == []  # one is pending, which may make it
+    upgrade(database, [history])
+    assert unmade(database, [history]) == []
+    assert unmade(database, [later]) == ["shop_door.colour"]
+    assert unmade(database, [later._replace(folder=tmp_path / "of an older build")]) == []
+    database.close()
 
 
 def test_of_several_that_open_a_new_file_at_the_same_instant_each_gets_it(tmp_path: Path) -> None:

@@ -30,6 +30,10 @@ class TestSqlProducts(ProductsSuite):
         with pytest.raises(NotOpen, match="outside the handling of a command"):
             new_uow().__enter__()
 
+    def test_before_it_is_entered_it_says_so(self, new_uow: Any) -> None:
+        with handling(), pytest.raises(NotOpen, match="was used before `with uow:`"):
+            new_uow().products.get("CHAIR")
+
 
 class TestSqlOrders(OrdersSuite):
     @pytest.fixture

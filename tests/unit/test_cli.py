@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from flask import Flask
 
 from atomos.cli import cli
-from atomos.cli.serving import GUNICORN
 from atomos.core.adapters.logs import QUIET
+from atomos.serving import gunicorn
 
 PROJECT = Path(__file__).parents[2]
 BATCH = '{"reference": "b-1", "sku": "CHAIR", "quantity": 10}'
@@ -224,7 +224,9 @@ def test_a_context_brings_a_group_of_its_own(command: Command, package: Callable
 
 def test_verify_counts_what_is_whole(command: Command) -> None:
     said = command("verify").output
-    assert re.fullmatch(r"\d+ messages, \d+ handlers, \d+ recipients: the wiring is whole\n", said)
+    assert re.fullmatch(
+        r"\d+ entrypoints, \d+ messages, \d+ handlers, \d+ recipients: the wiring is whole\n", said
+    )
     assert json.loads(command("verify", "--json").stdout) == []
 
 
@@ -272,7 +274,67 @@ def test_other_commands_print_the_report_of_a_broken_wiring_and_fail(
 
 def test_an_application_that_does_not_exist_is_an_error_in_words(command: Command) -> None:
     said = command("--app", "atomos.container:Nobody", "verify", code=1).stderr
-    assert said.startswith("ATM051: 'atomos.container:Nobody' cannot be imported")
+    assert said.startswith("ATM051: 'atomos.container:Nobody' cannot be imported: AttributeError: ")
+
+
+def test_where_no_application_is_named_none_is_taken_for_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("ATOMOS_APP")
+    monkeypatch.chdir(tmp_path)
+    assert f"{tmp_path} has no pyproject.toml with [tool.atomos] app" in command("verify", code=1).stderr
+    Path("pyproject.toml").write_text("[tool.atomos]\n")
+    assert f"{tmp_path} has no pyproject.toml with [tool.atomos] app" in command("verify", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("by: str", "by: str = ring", "NameError: name 'ring' is not defined"),
+        ("from pathlib import Path", "from pathlib import Paths", "ImportError: cannot import name 'Paths'"),
+        ("by: str", "by: str = (", "SyntaxError: '(' was never closed"),
+        ('Event, name="shop.rung"', "Event", "TypeError: Rung has no wire name: write class Rung("),
+        ("),),\n    blueprints", ")),\n    blueprints", "TypeError: The context shop: routes is Routes("),
+        ("(blueprint,)", "blueprint", "TypeError: The context shop: blueprints is <Entrypoints"),
+    ],
+)
+def test_an_application_that_cannot_be_imported_is_told_by_the_line_that_is_wrong(
+    right: str, wrong: str, said: str, command: Command, package: Callable[[str], str], tmp_path: Path
+) -> None:
+    text = shop().replace(right, wrong)
+    app = package(text)
+    told = command("--app", app, "verify", code=1).stderr
+    found = re.fullmatch(
+        r"ATM051: 'shop_app:Shop' cannot be imported: (\S+/shop_app\.py):(\d+): (.*)\n", told
+    )
+    assert found is not None, told
+    assert (Path(found[1]).resolve(), found[3][: len(said)]) == (tmp_path / "shop_app.py", said)
+    first = next(
+        n for n, (a, b) in enumerate(zip(shop().splitlines(), text.splitlines(), strict=False), 1) if a != b
+    )
+    assert abs(int(found[2]) - first) <= 3, "a statement is told by one of its lines"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        (
+            "    shop = ",
+            "    shops = ",
+            "Shop has no shop; it needs a provider for each of config, core, shop, ",
+        ),
+        ("    contexts = ", "    context = ", "joined under shop, and the application's contexts are none; "),
+        ("join(shop=", "join(shops=", "joined under shops, and the application's contexts are shop; "),
+    ],
+)
+def test_names_that_do_not_agree_are_said_instead_of_all_that_follows_from_them(
+    right: str, wrong: str, said: str, command: Command, package: Callable[[str], str]
+) -> None:
+    text = shop()
+    assert right in text
+    told = command("--app", package(text.replace(right, wrong)), "verify", code=1).stderr
+    assert told.startswith("ATM051: ")
+    assert said in told
 
 
 # routes, graph, explain
@@ -429,9 +491,6 @@ def test_a_migration_is_written_from_the_tables_in_code(
     command: Command, package: Callable[[str], str], tmp_path: Path
 ) -> None:
     app = package(shop())
-    (tmp_path / "migrations").mkdir()
-    assert "ATM052" in command("--app", app, "db", "revision", "-m", "doors", "shop", code=1).stderr
-    command("--app", app, "db", "upgrade")
     path = Path(
         json.loads(command("--app", app, "db", "revision", "-m", "doors", "shop", "--json").stdout)["path"]
     )
@@ -542,7 +601,7 @@ def test_run_migrates_the_embedded_database_and_becomes_gunicorn(
     command: Command, became: list[list[str]], tmp_path: Path
 ) -> None:
     command("run", "--host", "10.0.0.7", "--port", "8123", "--sql")
-    assert became == [[sys.executable, sys.executable, *GUNICORN]]
+    assert became == [[sys.executable, sys.executable, *gunicorn(PROJECT)]]
     assert (tmp_path / "atomos.db").exists()
     given = ("ATOMOS_HTTP__HOST", "ATOMOS_HTTP__PORT", "ATOMOS_DATABASE__ECHO")
     assert [os.environ[name] for name in given] == ["10.0.0.7", "8123", "true"]
@@ -553,9 +612,22 @@ def test_run_hands_the_application_on(
     command: Command, became: list[list[str]], package: Callable[[str], str], tmp_path: Path
 ) -> None:
     app = package(shop())
-    (tmp_path / "migrations").mkdir()
+    command("--app", app, "db", "revision", "-m", "doors", "shop")
     command("--app", app, "run")
     assert os.environ["ATOMOS_APP"] == app
+
+
+def test_a_table_that_no_migration_makes_is_said_before_anything_is_served(
+    command: Command, became: list[list[str]], package: Callable[[str], str]
+) -> None:
+    app = package(shop())
+    for changing in (["run"], ["worker"], ["emit", "shop.opened", '{"by": "ana"}']):
+        said = command("--app", app, *changing, code=1).stderr
+        assert said.startswith(
+            "ATM059: The database lacks shop_door. Write the migration: `atomos db revision "
+        )
+    assert became == []
+    command("--app", app, "routes")
 
 
 def test_run_does_not_migrate_a_server_but_says_what_to_do(
@@ -569,15 +641,21 @@ def test_run_does_not_migrate_a_server_but_says_what_to_do(
     assert became == []
 
 
-def test_run_outside_the_projects_folder_says_what_is_missing(
+def test_a_project_without_files_for_gunicorn_is_served_with_those_of_the_package(
     command: Command, became: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/config").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert "elsewhere has no wsgi.py, which gunicorn needs" in command("run", code=1).stderr
+    command("run")
     Path("wsgi.py").touch()
-    assert "has no config/gunicorn.conf.py" in command("run", code=1).stderr
-    assert became == []
+    command("run")
+    Path("config/gunicorn.conf.py").touch()
+    command("run")
+    assert [each[4:] for each in became] == [
+        ["atomos.wsgi:app", "-c", "python:atomos.gunicorn"],
+        ["wsgi:app", "-c", "python:atomos.gunicorn"],
+        ["wsgi:app", "-c", "config/gunicorn.conf.py"],
+    ]
 
 
 def test_the_debugger_is_for_this_machine_only(command: Command) -> None:

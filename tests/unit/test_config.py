@@ -351,8 +351,10 @@ class TestFiles:
         (tmp_path / "default.toml").symlink_to(tmp_path / "nowhere")
         assert "cannot be read: No such file" in str(refused(folder=tmp_path))
 
-    def test_development_needs_no_file(self, tmp_path: Path) -> None:
-        assert loaded(folder=tmp_path) == Settings()
+    @pytest.mark.parametrize("profile", ["development", "test"])
+    def test_on_a_developers_machine_no_file_is_needed(self, tmp_path: Path, profile: str) -> None:
+        for folder in (tmp_path, tmp_path / "nowhere"):
+            assert loaded({"ATOMOS_PROFILE": profile}, folder) == Settings(profile=profile)
 
     def test_another_profile_needs_the_default_file_too(self, tmp_path: Path) -> None:
         (mistake,) = refused({"ATOMOS_PROFILE": "staging"}, written(tmp_path, staging="")).mistakes

@@ -45,6 +45,15 @@ def prepare(atomos: Atomos) -> None:
         raise DatabaseVersion(f"The database lacks {', '.join(missing)}.")
 
 
+def prepare_to_change(atomos: Atomos) -> None:
+    """Prepare a database, and refuse one without the tables of the code. Raises `DatabaseVersion`, `NoMigration`."""
+    from atomos.core.adapters import NoMigration, unmade
+
+    prepare(atomos)
+    if lacking := unmade(atomos.container.core.database(), atomos.histories):
+        raise NoMigration(f"The database lacks {', '.join(lacking)}.")
+
+
 def prepare_known(atomos: Atomos) -> None:
     """Prepare a database that is there, for who only looks into it: a wrong path would lead to a new, empty one.
 

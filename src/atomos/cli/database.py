@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from .application import UnusableInput, built, log_as, not_found
+from .application import UnusableInput, built, log_as, not_found, prepare
 from .operating import Instant, opened
 from .output import as_json, examples, say_json
 
@@ -59,9 +59,10 @@ def revision(app: str | None, context: str, *, message: str, as_json: bool) -> N
     """Write a migration of CONTEXT, from its tables in code.
 
     It has what the database lacks. Read and correct it: a renamed column looks like one dropped and one
-    added. The database must be up to date before (`atomos db upgrade`).
+    added. The database must be up to date before; SQLite is brought up to date here, any other by
+    `atomos db upgrade`.
     """
-    from atomos.core.adapters import DatabaseVersion, pending, revise
+    from atomos.core.adapters import revise
 
     atomos = built(app)
     log_as(atomos.settings)
@@ -69,11 +70,9 @@ def revision(app: str | None, context: str, *, message: str, as_json: bool) -> N
     if context not in own:
         raise not_found("context with tables of its own", context, own)
     try:
-        database = atomos.container.core.database()
-        if missing := pending(database, atomos.histories):
-            raise DatabaseVersion(f"The database lacks {', '.join(missing)}.")
+        prepare(atomos)
         with redirect_stdout(sys.stderr):  # Alembic says what it does, and the path alone is the output
-            path = revise(database, own[context], message)
+            path = revise(atomos.container.core.database(), own[context], message)
     finally:
         atomos.close()
     shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -13,7 +13,7 @@ import click
 
 from atomos.core.domain import Event, Message
 
-from .application import UnusableInput, built, log_as, not_found, prepare
+from .application import UnusableInput, built, log_as, not_found, prepare_to_change
 from .output import as_json, examples, say_json
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def emit(
     log_as(atomos.settings)
     event = read_event(atomos.bus.flow.routes, name, content)
     try:
-        prepare(atomos)
+        prepare_to_change(atomos)
         answer = atomos.bus.emit(event, origin)
         told = json.loads(atomos.container.core.codec().encode_answer(answer))
     finally:

@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atomos.core.domain import AtomosError
+from atomos.serving import gunicorn
 
-from .application import UnusableInput, built, log_as, prepare
+from .application import UnusableInput, built, log_as, prepare_to_change
 from .output import examples
 
 if TYPE_CHECKING:
     from flask import Flask
-
-GUNICORN = ("-m", "gunicorn", "wsgi:app", "-c", "config/gunicorn.conf.py")
-"""The arguments that Python serves with, in the project's folder."""
 
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 _RELOADED = "WERKZEUG_RUN_MAIN"
@@ -80,7 +78,7 @@ def worker(app: str | None) -> None:
     """
     atomos = built(app)
     log_as(atomos.settings)
-    prepare(atomos)
+    prepare_to_change(atomos)
     with _signals() as wait:
         working = atomos.worker()
         working.start()
@@ -92,19 +90,15 @@ def worker(app: str | None) -> None:
 
 def serve_with_gunicorn(app: str | None) -> None:
     """Become gunicorn, once the wiring and the database are as they should be."""
-    for needed in ("wsgi.py", "config/gunicorn.conf.py"):
-        if not Path(needed).is_file():
-            raise UnusableInput(
-                f"{Path.cwd()} has no {needed}, which gunicorn needs. Run it in the project's folder."
-            )
     atomos = built(app)
     log_as(atomos.settings)
     atomos.refuse_unprotected()
     must_be_free(atomos.settings.http.host, atomos.settings.http.port)
-    prepare(atomos)
+    prepare_to_change(atomos)
     atomos.close()
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, *GUNICORN])  # noqa: S606 - no shell, and nothing that was given
+    serving = [sys.executable, *gunicorn(Path.cwd())]
+    os.execv(sys.executable, serving)  # noqa: S606 - no shell, and nothing that was given
 
 
 def must_be_free(host: str, port: int) -> None:
@@ -157,7 +151,7 @@ def _started() -> Flask | Callable[..., Iterable[bytes]]:
         serving.debug = True
         atomos = serving.extensions["atomos"]
         log_as(atomos.settings)
-        prepare(atomos)
+        prepare_to_change(atomos)
         atomos.start()
     except Exception as error:  # noqa: BLE001 - it is shown, and the reloader waits for it to be mended
         said = str(error) if isinstance(error, AtomosError) else traceback.format_exc()

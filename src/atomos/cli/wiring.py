@@ -195,9 +195,13 @@ def _unrouted(atomos: Atomos) -> list[Finding]:
 def _counted(atomos: Atomos) -> str:
     joined = atomos.bus.flow.routes
     functions = {row.target for row in joined.rows if not isinstance(row.target, type)}
-    return (
-        f"{len(joined.messages())} messages, {len(functions)} handlers, {len(joined.recipients())} recipients"
-    )
+    counts = {
+        "entrypoints": entrypoints_of(atomos),
+        "messages": joined.messages(),
+        "handlers": functions,
+        "recipients": joined.recipients(),
+    }
+    return ", ".join(f"{len(counted)} {what}" for what, counted in counts.items())
 
 
 def _told(finding: Finding) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from click import Command
 from dependency_injector import containers, providers
@@ -37,11 +37,12 @@ from .service.worker_settings import WorkerSettings
 __all__ = ["Context", "CoreContainer", "current_envelope", "flaws", "made_by", "offers_of"]
 
 
-class Context(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Context:
     """What a bounded context brings to the application, beside its container of the same name.
 
     `settings` is the dataclass of its section, `commands` its group of the command line; None where it has
-    none.
+    none. Raises `TypeError` where `routes` or `blueprints` is no tuple.
     """
 
     name: str
@@ -50,6 +51,16 @@ class Context(NamedTuple):
     history: History | None = None
     settings: type | None = None
     commands: Command | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what lacks the comma that makes one thing a tuple."""
+        for name, kind in (("routes", Routes), ("blueprints", Entrypoints)):
+            given = getattr(self, name)
+            if not (isinstance(given, tuple) and all(isinstance(each, kind) for each in given)):
+                raise TypeError(
+                    f"The context {self.name}: {name} is {given!r:.60}; it has to be a tuple of {kind.__name__}, "
+                    "which one alone is with a comma behind it: (one,)."
+                )
 
 
 def current_envelope() -> Envelope:

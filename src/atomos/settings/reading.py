@@ -16,6 +16,8 @@ from .values import Refused, from_text, from_toml, given
 RESERVED = frozenset({"ATOMOS_PROFILE", "ATOMOS_APP", "ATOMOS_CONFIG"})
 """Variables that are not settings, but say where to find them and the application."""
 
+_WITHOUT_FILES = frozenset({"development", "test"})
+
 RESERVED_PREFIX = "ATOMOS_TEST_"
 """How the variables of the tests begin."""
 
@@ -33,16 +35,16 @@ class Reading:
     def files(self, folder: Path, profile: str, *, required: bool) -> None:
         """Read `default.toml`, then the profile's file.
 
-        Both may be missing in the profile `development`, and so may the folder unless it is `required`.
+        Both may be missing in the profiles `development` and `test`, and so may the folder unless it is `required`.
         """
-        lenient = profile == "development"
+        lenient = profile in _WITHOUT_FILES
         try:
             present = {path.stem for path in folder.iterdir() if path.suffix == ".toml"}
         except OSError as error:
             if required or not lenient or not isinstance(error, FileNotFoundError):
                 self._no_folder(folder.as_posix(), error)
             return
-        profiles = sorted({*present, "development"} - {"default"})
+        profiles = sorted({*present, *_WITHOUT_FILES} - {"default"})
         if profile not in profiles:
             advice = f"Choose one of them, or add {(folder / 'NAME.toml').as_posix()}"
             expected = f"must be one of {', '.join(profiles)}"

@@ -48,6 +48,8 @@ def make_atomos(atomos_container: Any) -> Make:
     from atomos.bootstrap import Atomos, load_settings
 
     settings = load_settings(atomos_container, profile="test")
+    if "storage.url" not in settings.sources:
+        settings = replace(settings, storage=replace(settings.storage, url="memory://"))
 
     def make(url: str) -> Any:
         return Atomos(atomos_container, replace(settings, database=replace(settings.database, url=url)))
@@ -57,11 +59,13 @@ def make_atomos(atomos_container: Any) -> Make:
 
 @pytest.fixture(scope="session")
 def migrate(make_atomos: Make) -> Callable[[str], None]:
-    """What brings the database of a URL to the newest version."""
+    """What brings the database of a URL to the newest version; it refuses one that lacks tables of the code."""
+    from atomos.cli.application import prepare_to_change
 
     def migrate(url: str) -> None:
         application = make_atomos(url)
         application.migrate()
+        prepare_to_change(application)
         application.close()
 
     return migrate

@@ -15,6 +15,8 @@ from typing import Self
 
 import httpx2
 
+from atomos.serving import gunicorn
+
 _START_SECONDS = 30.0
 _STOP_SECONDS = 20.0
 
@@ -61,7 +63,7 @@ class Service:
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
-        command = [sys.executable, "-m", "gunicorn", "wsgi:app", "-c", "config/gunicorn.conf.py"]
+        command = [sys.executable, *gunicorn(self._folder)]
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
             command, cwd=self._folder, env=self._environment, start_new_session=True
         )

@@ -492,7 +492,7 @@ def lists(query: BooksOf) -> Page[Book]: ...
         ("POST", "/x", takes_a_model, "ATM023", "takes model: Aggregate"),
         ("POST", "/x", takes_any_event, "ATM023", "has to be an Event or a Query"),
         ("POST", "/x", takes_nothing, "ATM023", "takes nothing"),
-        ("POST", "/x", takes_a_bare_name, "ATM023", "takes event: None"),
+        ("POST", "/x", takes_a_bare_name, "ATM023", "takes event without an annotation; "),
         ("POST", "/<isbn>", takes_more, "ATM023", "takes uow: "),
         ("POST", "/<isbn>", takes_rest, "ATM023", "takes *rest: "),
         ("POST", "/<isbn>", is_asynchronous, "ATM006", "async def"),

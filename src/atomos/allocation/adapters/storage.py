@@ -21,7 +21,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import registry, relationship
 
-from atomos.core.adapters import Database, History, Instant, SqlMessageLog, SqlRepository, SqlUnitOfWork
+from atomos.core.adapters import (
+    Database,
+    History,
+    Instant,
+    SqlMessageLog,
+    SqlRepository,
+    SqlUnitOfWork,
+    map_aggregate,
+)
 from atomos.core.domain import Entity
 
 from ..domain.model import Batch, Product, ProductLine
@@ -89,25 +97,16 @@ def _map_model() -> None:
     mapper = registry()
     mapper.map_imperatively(ProductLine, LINES)
     mapper.map_imperatively(Batch, BATCHES)
-    mapper.map_imperatively(
+    map_aggregate(
         Product,
         PRODUCTS,
         properties={
             "batches": _children(Batch),
             "lines": _children(ProductLine, order_by=LINES.c.number),
         },
-        # The unit of work raises it: SQLAlchemy would do so only when the product's own row changes.
-        version_id_col=PRODUCTS.c.version,
-        version_id_generator=False,
     )
     mapper.map_imperatively(WantedLine, WANTED)
-    mapper.map_imperatively(
-        Order,
-        ORDERS,
-        properties={"lines": _children(WantedLine, order_by=WANTED.c.sku)},
-        version_id_col=ORDERS.c.version,
-        version_id_generator=False,
-    )
+    map_aggregate(Order, ORDERS, properties={"lines": _children(WantedLine, order_by=WANTED.c.sku)})
 
 
 def _children(kind: type[Entity], **order: Any) -> Any:
@@ -121,8 +120,6 @@ _map_model()
 class SqlProducts(SqlRepository[Product], Products):
     """Products in a database."""
 
-    aggregate = Product
-
     def find_by_batch(self, reference: str) -> Product | None:
         """Give the product that has this batch, for a change, or None."""
         sku = select(BATCHES.c.sku).where(BATCHES.c.reference == reference).scalar_subquery()
@@ -131,8 +128,6 @@ class SqlProducts(SqlRepository[Product], Products):
 
 class SqlOrders(SqlRepository[Order], Orders):
     """Orders in a database."""
-
-    aggregate = Order
 
     def want(self, order_id: str, sku: str) -> bool:
         """Whether an order still has a line of a SKU. Without a lock: who cancels one holds the product's."""

@@ -5,8 +5,9 @@ from .database import Database, Sessions, UnusableDatabase
 from .deliveries import SqlDeliveries
 from .http_service import HttpService, ServiceRefused, ServiceUnavailable
 from .instants import Instant
+from .mapping import map_aggregate
 from .message_log import SqlMessageLog
-from .migrations import CORE, DatabaseVersion, History, pending, revise, upgrade
+from .migrations import CORE, DatabaseVersion, History, NoMigration, pending, revise, unmade, upgrade
 from .notifications import EmailNotifications, LogNotifications
 from .repository import ReadModel, SqlRepository
 from .schedules import SqlSchedules
@@ -26,6 +27,7 @@ __all__ = [
     "HttpService",
     "Instant",
     "LogNotifications",
+    "NoMigration",
     "PrometheusMeter",
     "ReadModel",
     "ServiceRefused",
@@ -40,7 +42,9 @@ __all__ = [
     "SystemClock",
     "UnusableDatabase",
     "exposition",
+    "map_aggregate",
     "pending",
     "revise",
+    "unmade",
     "upgrade",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 from sqlalchemy import Result, Select, Table
 from sqlalchemy.orm import Session
@@ -18,9 +18,25 @@ T = TypeVar("T", bound=Aggregate)
 
 
 class SqlRepository(Repository[T], Generic[T]):
-    """The aggregates of one mapped class. What it hands out is locked on PostgreSQL until the transaction ends."""
+    """The aggregates of one mapped class: `class SqlProducts(SqlRepository[Product], Products)`.
+
+    What it hands out is locked on PostgreSQL until the transaction ends.
+    """
 
     aggregate: ClassVar[type[Aggregate]]
+    """The class; taken from the brackets where it is not said."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Read the aggregate's class."""
+        super().__init_subclass__(**options)
+        for base in cls.__dict__.get("__orig_bases__", ()):
+            named = get_args(base)
+            if (
+                get_origin(base) is SqlRepository
+                and isinstance(named[0], type)
+                and "aggregate" not in vars(cls)
+            ):
+                cls.aggregate = named[0]
 
     def __init__(self, uow: SqlUnitOfWork) -> None:
         self._uow = uow

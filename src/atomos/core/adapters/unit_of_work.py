@@ -22,14 +22,20 @@ from .message_log import SqlMessageLog
 class SqlUnitOfWork(UnitOfWork):
     """An atomic update of a database. A context's subclass adds its repositories, which use `session`."""
 
-    session: Session
-
     def __init__(self, database: Database, log: SqlMessageLog) -> None:
         super().__init__()
         self._database = database
         self._log = log
         self._open = ExitStack()
+        self._session: Session | None = None
         self._written: Sequence[Record] = ()
+
+    @property
+    def session(self) -> Session:
+        """The session of the transaction. Raises `NotOpen` before it begins."""
+        if self._session is None:
+            raise NotOpen(f"{type(self).__name__} was used before `with uow:`, which begins its transaction.")
+        return self._session
 
     def _begin(self, handling: Handling | None) -> None:
         if handling is None:
@@ -37,11 +43,11 @@ class SqlUnitOfWork(UnitOfWork):
         self._open.enter_context(self._database.turn())
         # No autoflush: what was flushed before the commit would not be seen by the rule that raises versions.
         # Closed for good at the end: whoever kept it would otherwise begin a transaction that nobody ends.
-        self.session = Session(
+        session = Session(
             self._database.writer, autoflush=False, expire_on_commit=False, close_resets_only=False
         )
-        self._open.callback(self.session.close)
-        handling.session = self.session
+        self._open.callback(session.close)
+        self._session = handling.session = session
 
     def _explain(self, error: Exception) -> AtomosError | None:
         return self._log.explain(error, self._handling.plan.place if self._handling else type(self).__name__)

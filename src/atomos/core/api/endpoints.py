@@ -113,7 +113,9 @@ def check_location(endpoint: Endpoint, others: Mapping[str, Endpoint]) -> list[F
 def _takes(view: Callable[..., Any], message: Any) -> Found:
     parameters = list(inspect.signature(view).parameters.values())
     if not (isinstance(message, type) and issubclass(message, (Event, Query)) and message.wire_name):
-        taken = "nothing" if not parameters else f"{parameters[0].name}: {said(message)}"
+        taken = f"{parameters[0].name}: {said(message)}" if parameters else "nothing"
+        if parameters and parameters[0].annotation is inspect.Parameter.empty:
+            taken = f"{parameters[0].name} without an annotation"
         yield "ATM023", f"takes {taken}; its one parameter has to be an Event or a Query"
     for each in parameters[1:]:
         yield "ATM023", f"takes {each} besides; its one parameter is the Event or Query"

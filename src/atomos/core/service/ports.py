@@ -19,7 +19,8 @@ T = TypeVar("T", bound=Aggregate)
 class Repository(ABC, Generic[T]):
     """Where the aggregates of one class are kept. A unit of work hands it out; what it gives is seen to at commit.
 
-    `missing` is the error that `get` raises, made from the identity.
+    `missing` is the error that `get` raises: made from the identity where it writes its own sentence, and otherwise
+    with its docstring's sentence and the identity behind it.
     """
 
     missing: ClassVar[type[NotFound]] = NotFound
@@ -28,7 +29,10 @@ class Repository(ABC, Generic[T]):
         """Give the aggregate for a change. Raises `missing`."""
         found = self.find(identity)
         if found is None:
-            raise self.missing(identity)
+            writes_its_own = self.missing.__init__ is not NotFound.__init__
+            raise self.missing(
+                identity if writes_its_own else f"{str(self.missing()).rstrip('.')}: {identity}."
+            )
         return found
 
     @abstractmethod

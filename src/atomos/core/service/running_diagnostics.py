@@ -18,14 +18,21 @@ RUNNING = (
     (
         "ATM051",
         "No application",
-        "The name of the application does not lead to a container.",
-        "Give `--app package.module:Container`, ATOMOS_APP, or [tool.atomos] app in pyproject.toml.",
+        "None is named, or its name does not lead to a container that can be imported and composed.",
+        "Mend what the message names, or give another one: `--app package.module:Container`, ATOMOS_APP, or "
+        "[tool.atomos] app in the pyproject.toml of the current folder.",
     ),
     (
         "ATM052",
         "A database of another version",
         "Migrations are missing, or the database is newer than this build.",
         "Run `atomos db upgrade`, or deploy the newer build.",
+    ),
+    (
+        "ATM059",
+        "A table that no migration makes",
+        "Code has a table or a column that the database lacks, and no migration is left that would make it.",
+        'Write the migration: `atomos db revision -m "what it does" CONTEXT`; then read and correct it.',
     ),
     (
         "ATM053",

@@ -180,7 +180,7 @@ class Scenario:
         return process
 
     def start_service(self, project: Path, processes: int = 1) -> Service:
-        """Serve over HTTP from a project's folder (`wsgi.py`, `config/gunicorn.conf.py`); workers deliver."""
+        """Serve over HTTP from a project's folder, as `atomos run` does; workers deliver."""
         settings = {**self._for_processes, "ATOMOS_DELIVERY__EMBEDDED": "false"}
         service = Service(project, self.database_url, processes=processes, environment=settings)
         service.start()

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, Inspector, MetaData, Table, inspect
 
 from ...service.diagnostics import Diagnosed
 from ..database import Database
@@ -23,6 +23,12 @@ class DatabaseVersion(Diagnosed):
     """The database is not at the version of this build."""
 
     code = "ATM052"
+
+
+class NoMigration(Diagnosed):
+    """Code has a table or a column that no migration makes."""
+
+    code = "ATM059"
 
 
 class History(NamedTuple):
@@ -71,6 +77,22 @@ def pending(database: Database, histories: Sequence[History]) -> list[str]:
         ]
 
 
+def unmade(database: Database, histories: Sequence[History]) -> list[str]:
+    """Name the tables and columns in code that the database lacks, though no version is pending.
+
+    None where it is newer than this build: then it may lack what this build still has.
+    """
+    with database.look() as connection:
+        inspector = inspect(connection)
+        return [
+            lacking
+            for history in histories
+            if history.metadata is not None and _is_newest(connection, history)
+            for table in history.metadata.sorted_tables
+            for lacking in _lacking(inspector, table)
+        ]
+
+
 def revise(database: Database, history: History, message: str) -> Path:
     """Write a new migration from the difference between the history's tables and the database; give its file."""
     with database.transaction() as connection:
@@ -81,10 +103,26 @@ def revise(database: Database, history: History, message: str) -> Path:
     return Path(made.path if not isinstance(made, list) else made[0].path)  # type: ignore[union-attr]
 
 
+def _is_newest(connection: Connection, history: History) -> bool:
+    script = ScriptDirectory.from_config(_config(history, connection))
+    return set(script.get_heads()) == set(_current(connection, history))
+
+
+def _lacking(inspector: Inspector, table: Table) -> list[str]:
+    if not inspector.has_table(table.name, table.schema):
+        return [table.fullname]
+    there = {column["name"] for column in inspector.get_columns(table.name, table.schema)}
+    return [f"{table.fullname}.{column.name}" for column in table.columns if column.name not in there]
+
+
+def _current(connection: Connection, history: History) -> tuple[str, ...]:
+    context = MigrationContext.configure(connection, opts={"version_table": history.version_table})
+    return context.get_current_heads()
+
+
 def _missing(connection: Connection, history: History) -> list[str]:
     script = ScriptDirectory.from_config(_config(history, connection))
-    context = MigrationContext.configure(connection, opts={"version_table": history.version_table})
-    current = context.get_current_heads()
+    current = _current(connection, history)
     known = [revision.revision for revision in script.walk_revisions()]
     if set(current) - set(known):
         # A newer build has been here: old and new run together while a deployment goes on.

@@ -7,7 +7,15 @@ from pathlib import Path
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, update
 from sqlalchemy.orm import registry
 
-from atomos.core.adapters import Database, History, ReadModel, SqlMessageLog, SqlRepository, SqlUnitOfWork
+from atomos.core.adapters import (
+    Database,
+    History,
+    ReadModel,
+    SqlMessageLog,
+    SqlRepository,
+    SqlUnitOfWork,
+    map_aggregate,
+)
 
 from .messages import Booked
 from .model import Account, Entry
@@ -46,7 +54,7 @@ HISTORY = History("ledger", Path(__file__).parent / "migrations", METADATA)
 def _map_model() -> None:
     mapper = registry()
     mapper.map_imperatively(Entry, ENTRIES)
-    mapper.map_imperatively(Account, ACCOUNTS, version_id_col=ACCOUNTS.c.version, version_id_generator=False)
+    map_aggregate(Account, ACCOUNTS)
 
 
 _map_model()
@@ -54,8 +62,6 @@ _map_model()
 
 class Accounts(SqlRepository[Account]):
     """Accounts in a database."""
-
-    aggregate = Account
 
 
 class LedgerUnitOfWork(SqlUnitOfWork):
