@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -512,6 +513,7 @@ def lists(query: BooksOf) -> Page[Book]: ...
             "returns Book | None, and BookLost declares the answer None",
         ),
         ("POST", "/<isbn>", returns_unsaid, "ATM024", "has no return annotation"),
+        ("GET", "<isbn>", asks, "ATM024", "the path <isbn> does not begin with a slash; write /<isbn>"),
         ("GET", "/<isbnn>", asks, "ATM024", "isbnn, which is no field of BookOf; did you mean isbn?"),
         ("GET", "/<path:x>", asks, "ATM024", "x, which is no field of BookOf; its fields are isbn"),
         ("GET", "/<isbn>", loses, "ATM024", "a GET changes nothing, and it emits BookLost; use POST"),
@@ -543,6 +545,30 @@ def test_a_view_that_does_not_fit_is_refused(method: str, rule: str, view: Any, 
     assert [finding.code for finding in found] == [code]
     assert said in found[0].detail
     assert "test_api_entrypoints.py:" in found[0].place
+
+
+def test_a_view_that_forgets_to_return_the_answer_is_told_by_its_line() -> None:
+    library, blueprint = Library(), Entrypoints("odd", __name__)
+
+    @blueprint.post("/<isbn>")
+    def arrive(event: BookArrived) -> Created[Book] | Book:
+        emit(event)  # type: ignore[return]
+
+    library.app.register_blueprint(blueprint)
+    with capture_logs() as logs:
+        assert library.http.post("/1", json=BOOK).status_code == 500
+    (error,) = [each["exc_info"] for each in logs if each["event"] == "http.failed"]
+    assert re.match(
+        r"ATM024: \S+test_api_entrypoints.py:\d+ \S+arrive: returned None; end the view", str(error)
+    )
+
+
+def test_who_asks_an_event_or_emits_a_query_is_told_which_is_which() -> None:
+    bus: Any = Library().bus
+    with pytest.raises(TypeError, match="BookLost cannot be asked: it is no Query"):
+        bus.ask(BookLost(isbn="1"))
+    with pytest.raises(TypeError, match="BookOf cannot be emitted: it is no Event"):
+        bus.emit(BookOf(isbn="1"))
 
 
 def located(location: str) -> Entrypoints:

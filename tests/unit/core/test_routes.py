@@ -76,6 +76,27 @@ def test_rows_keep_the_order_of_their_tables_and_know_their_context() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (
+            {"triggers": {Placed: Pack}},
+            "triggers: shop.placed has shop.pack, and needs a list of what it has: [shop.",
+        ),
+        ({"records": {Pack: Packed}}, "records: shop.pack has shop.packed, and"),
+        (
+            {"reactions": {Packed: tell}},
+            "reactions: shop.packed has tell, and needs a list of what it has: [tell].",
+        ),
+        ({"projections": {Packed: show}}, "projections: shop.packed has show, and"),
+    ],
+)
+def test_one_thing_in_place_of_a_list_is_refused(entry: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError) as raised:
+        Routes(**entry)
+    assert str(raised.value).startswith(said)
+
+
 def test_each_row_has_a_name() -> None:
     assert [row.name for row in join(shop=[WRITES, READS]).rows] == [
         "trigger:shop.placed:shop.pack",

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from ..domain.errors import DomainError
 from ..domain.messages import Created, Event, Message, Page, Query, answer_of
-from ..service.diagnostics import Finding
+from ..service.diagnostics import Diagnosed, Finding
 from ..service.injection import members, place_of, said, signature_of
 from .answering import OTHERWISE, STATUSES
 from .conditions import versions_in
@@ -24,6 +24,12 @@ Found = Iterator[tuple[str, str]]
 """Mistakes: a diagnostic's code, and what is wrong."""
 
 _VARIABLE = re.compile(r"<(?:[^<>:]*:)?(\w+)>")
+
+
+class Unanswered(Diagnosed):
+    """A view returned None, and declares an answer."""
+
+    code = "ATM024"
 
 
 class Endpoint(NamedTuple):
@@ -147,6 +153,8 @@ def _raises(endpoint: Endpoint) -> Iterator[str]:
 
 def _path(endpoint: Endpoint) -> Iterator[str]:
     known = _fields(endpoint.message)
+    if not endpoint.path.startswith("/"):
+        yield f"the path {endpoint.path} does not begin with a slash; write /{endpoint.path}"
     for name in sorted(endpoint.variables - set(known)) if endpoint.reads is None else ():
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"its fields are {', '.join(known) or 'none'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from functools import wraps
+from types import NoneType
 from typing import Any, TypeVar
 
 from flask import Blueprint, Request, Response, request
@@ -12,11 +13,11 @@ from werkzeug.exceptions import BadRequest
 
 from ..domain.messages import Message
 from ..service.diagnostics import Finding, WiringError
-from ..service.injection import place_of
+from ..service.injection import members, place_of
 from .answering import Locator, locate, respond
 from .conditions import conditional
 from .emitting import permit
-from .endpoints import Endpoint, check, check_location, read_view
+from .endpoints import Endpoint, Unanswered, check, check_location, read_view
 from .problems import answer_with_problem
 from .reading import Reader, body_reader, check_accept, given_reader, query_reader
 from .schemas import Shapes
@@ -149,7 +150,7 @@ class Entrypoints(Blueprint):
 
 def _served(endpoint: Endpoint, location: Locator | None) -> Callable[..., Response]:
     view, read, versions, asks = endpoint.view, _reader(endpoint), endpoint.versions, not endpoint.emits
-    kind, needs_key = endpoint.message, endpoint.needs_key
+    kind, needs_key, may_be_none = endpoint.message, endpoint.needs_key, NoneType in members(endpoint.answer)
 
     @wraps(view)
     def serve(**path: Any) -> Response:
@@ -160,7 +161,12 @@ def _served(endpoint: Endpoint, location: Locator | None) -> Callable[..., Respo
         if needs_key and "HTTP_IDEMPOTENCY_KEY" not in current.environ:
             raise BadRequest(_NEEDS_KEY)
         message = read(current, path)
-        response = respond(view(message), message, location, versions)
+        answer = view(message)
+        if answer is None and not may_be_none:
+            raise Unanswered(
+                f"{endpoint.place}: returned None; end the view with `return emit(...)` or `return ask(...)`."
+            )
+        response = respond(answer, message, location, versions)
         return conditional(current.environ, response) if asks else response
 
     return serve

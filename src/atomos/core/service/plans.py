@@ -69,9 +69,15 @@ class EventPlan(NamedTuple):
 
 
 class _Plans(dict[type[Message], P]):
-    """Plans by message; one that is in no table raises `NoRoute`."""
+    """Plans by message; one that is in no table raises `NoRoute`, and one of another kind `TypeError`."""
+
+    def __init__(self, plans: Mapping[type[Message], P], verb: str, *kinds: type[Message]) -> None:
+        super().__init__(plans)
+        self._verb, self._kinds = verb, kinds
 
     def __missing__(self, message: type[Message]) -> P:
+        if not issubclass(message, self._kinds):
+            raise TypeError(f"{message.__name__} cannot be {self._verb}: it is no {self._kinds[0].__name__}.")
         raise NoRoute(f"{message.__name__} is in no table of this application.")
 
 
@@ -86,8 +92,14 @@ class Flow:
         self._recipients = routes.recipients()
         planner = _Planner(routes, offers, meter)
         messages = routes.messages()
-        self.events = _Plans({m: planner.event(m) for m in messages if issubclass(m, Event)})
-        self.handlers = _Plans({m: planner.handler(m) for m in messages if issubclass(m, (Command, Query))})
+        events: dict[type[Message], EventPlan] = {
+            m: planner.event(m) for m in messages if issubclass(m, Event)
+        }
+        handlers: dict[type[Message], HandlerPlan] = {
+            m: planner.handler(m) for m in messages if issubclass(m, (Command, Query))
+        }
+        self.events = _Plans(events, "emitted", Event)
+        self.handlers = _Plans(handlers, "asked", Query, Command)
         self._reactions = {
             name: planner.bound(row) for name, row in self._recipients.items() if row.kind == "reaction"
         }

@@ -15,6 +15,7 @@ Target = Callable[..., Any]
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 """Turns the stored fields of one version of a message into those of the next."""
 
+_LISTS = ("triggers", "records", "projections", "reactions")
 _SAID_ONCE = ("records", "requires", "ignored", "cycles", "schedules", "upcasts")
 
 # A schedule that gave up would tick no more, also when the next build has mended what was wrong.
@@ -106,6 +107,7 @@ class Routes:
     triggers, or the event that a reaction to it returns, to one sentence why the circle ends. `schedules`: a
     name, one in the whole application, to what `every` makes. `upcasts`: a message's wire name and an older
     version to the function that turns its stored fields, as JSON has them, into those of the next version.
+    Raises `TypeError` where what should be a list is none.
     """
 
     triggers: Mapping[type[Event[Any]], Sequence[Any]] = field(default_factory=dict)
@@ -119,6 +121,16 @@ class Routes:
     cycles: Mapping[tuple[type[Event[Any]], type[Message]], str] = field(default_factory=dict)
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     upcasts: Mapping[tuple[str, int], Upcaster] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse one thing in place of a list of one."""
+        for entry in _LISTS:
+            for message, listed in getattr(self, entry).items():
+                if not isinstance(listed, (list, tuple)):
+                    one = _title(listed)
+                    raise TypeError(
+                        f"{entry}: {_title(message)} has {one}, and needs a list of what it has: [{one}]."
+                    )
 
 
 class Route(NamedTuple):
