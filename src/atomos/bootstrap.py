@@ -17,7 +17,7 @@ from atomos.core.adapters import CORE, History, exposition, logs, pending, upgra
 from atomos.core.adapters.health import LogHealth
 from atomos.core.api.app import Installation, install
 from atomos.core.api.emitting import permit_operators
-from atomos.core.api.security import API_KEY, Guard
+from atomos.core.api.security import API_KEY, Guard, token_of
 from atomos.core.container import Context, flaws, offers_of
 from atomos.core.service import Finding, JoinedRoutes, MessageBus, Offers, WiringError, Worker
 from atomos.core.service.checks import check
@@ -83,12 +83,18 @@ class Atomos:
 
     @cached_property
     def guard(self) -> Guard:
-        """Who says who sent a request: API keys where there is a secret for them."""
-        security = self.settings.security
-        keys = [self.container.core.authenticator()] if security.secret is not None else []
+        """Who says who sent a request: API keys where there is a secret for them, tokens where there is an issuer.
+
+        Raises `MissingExtra` where the libraries for tokens are not installed.
+        """
+        security, oidc, core = self.settings.security, self.settings.oidc, self.container.core
+        keys = [core.authenticator()] if security.secret is not None else []
+        tokens = [core.oidc()] if oidc.issuer is not None else []
         # Where credentials are needed, a document is for a place that has the secret, though it may be made elsewhere.
-        schemes = {"key": API_KEY} if keys or security.authentication else {}
-        return Guard(keys, security.authentication, schemes)
+        schemes = {"key": API_KEY} if keys or (security.authentication and not tokens) else {}
+        if oidc.issuer is not None:
+            schemes = {**schemes, "token": token_of(oidc.issuer, discovers=oidc.jwks_url is None)}
+        return Guard([*keys, *tokens], security.authentication, schemes)
 
     def migrate(self) -> list[str]:
         """Bring the database to the version of this build; name what was applied. Safe when two begin at once."""
@@ -128,11 +134,13 @@ class Atomos:
 
     def warnings(self) -> Mapping[str, Callable[[], str | None]]:
         """Give what people should see, and what takes no process out of service."""
-        health: LogHealth = self.container.core.health()
+        core = self.container.core
+        health: LogHealth = core.health()
         return {
             "waiting": health.waiting,
             "worker": health.without_worker,
             "transaction": health.open_transaction,
+            **({"identity": core.oidc().trouble} if self.settings.oidc.issuer is not None else {}),
         }
 
     def _install(self, app: Flask) -> Installation:
@@ -229,6 +237,16 @@ def _instance(container: type[containers.DeclarativeContainer]) -> Any:
 
 
 def _config(settings: Settings) -> dict[str, Any]:
-    sections = ("database", "delivery", "notifications", "storage", "health", "http", "security", "log")
+    sections = (
+        "database",
+        "delivery",
+        "notifications",
+        "storage",
+        "health",
+        "http",
+        "security",
+        "oidc",
+        "log",
+    )
     own = {name: asdict(cast(Any, section)) for name, section in settings.contexts.items()}
     return {**{name: asdict(getattr(settings, name)) for name in sections}, **own}

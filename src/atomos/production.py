@@ -6,10 +6,11 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import ip_address
 
+from atomos.core.adapters.oidc import lacks_libraries
 from atomos.core.api.endpoints import Endpoint
 from atomos.core.domain import Message
+from atomos.core.domain.addresses import is_loopback
 from atomos.core.service.diagnostics import Diagnosed
 from atomos.settings import Settings
 
@@ -45,10 +46,15 @@ def _of_settings(settings: Settings, *, debug: bool) -> Iterator[str]:
     security, host = settings.security, settings.http.host
     if debug:
         yield "debug is on, and shows the inside of errors; serve without --dev, and unset FLASK_DEBUG."
-    if not security.authentication and not _is_loopback(host):
+    if not security.authentication and not is_loopback(host):
         yield f"it would listen on {host} without authentication; set security.authentication = true."
-    if security.authentication and security.secret is None:
-        yield "security.secret is missing; name a file with 32 random characters in ATOMOS_SECURITY__SECRET_FILE."
+    if security.authentication and security.secret is None and settings.oidc.issuer is None:
+        yield (
+            "security.secret is missing, and so is oidc.issuer: for API keys, name a file with 32 random characters "
+            "in ATOMOS_SECURITY__SECRET_FILE; for tokens of an identity provider, set oidc.issuer."
+        )
+    if settings.oidc.issuer is not None and lacks_libraries():
+        yield "oidc.issuer is set, and its libraries are missing; run `pip install 'atomos-framework[oidc]'`."
     if security.secret is not None and _bits(security.secret) < _LEAST_BITS:
         yield "security.secret can be guessed; take random characters, such as `openssl rand -base64 32` gives."
 
@@ -60,13 +66,6 @@ def _of_entrypoints(requires: Requires, endpoints: Sequence[Endpoint]) -> Iterat
                 f"{each.method} {each.path} takes {each.message.__name__}, which anyone may send; "
                 f"add a permission, or PUBLIC, to `requires` ({each.place})."
             )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _bits(secret: str) -> float:

@@ -624,7 +624,7 @@ def test_a_table_that_no_migration_makes_is_said_before_anything_is_served(
     for changing in (["run"], ["worker"], ["emit", "shop.opened", '{"by": "ana"}']):
         said = command("--app", app, *changing, code=1).stderr
         assert said.startswith(
-            "ATM059: The database lacks shop_door. Write the migration: `atomos db revision "
+            "ATM079: The database lacks shop_door. Write the migration: `atomos db revision "
         )
     assert became == []
     command("--app", app, "routes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from atomos.bootstrap import find_container
 from atomos.core.domain import AtomosError
 from atomos.core.service import PUBLIC
 from atomos.production import Requires, Unprotected, refuse_unprotected
-from atomos.settings import HttpSettings, SecuritySettings, Settings
+from atomos.settings import HttpSettings, OidcSettings, SecuritySettings, Settings
 
+TOKENS = OidcSettings(issuer="https://login.example.org", audience="orders")
 GOOD = SecuritySettings(authentication=True, secret=secrets.token_urlsafe(32))
 
 
@@ -48,6 +50,29 @@ def test_every_reason_is_in_one_report(requires: Requires) -> None:
 
 def test_who_needs_credentials_needs_a_secret(requires: Requires) -> None:
     assert "secret is missing" in refused(settings(security=SecuritySettings(authentication=True)), requires)
+
+
+def test_who_takes_tokens_of_an_identity_provider_needs_no_secret(requires: Requires) -> None:
+    without_keys = settings(security=SecuritySettings(authentication=True), oidc=TOKENS)
+    refuse_unprotected(without_keys, requires, blueprint.endpoints, debug=False)
+
+
+def test_an_identity_provider_does_not_make_up_for_authentication_or_for_a_secret_that_is_weak(
+    requires: Requires,
+) -> None:
+    said = refused(settings(security=SecuritySettings(secret="a" * 40), oidc=TOKENS), requires)
+    assert "without authentication" in said
+    assert "can be guessed" in said
+
+
+def test_libraries_that_are_missing_are_in_the_same_report(
+    requires: Requires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    said = refused(settings(security=SecuritySettings(secret="a" * 40), oidc=TOKENS), requires)
+    assert "pip install 'atomos-framework[oidc]'" in said
+    assert "can be guessed" in said
+    refuse_unprotected(settings(), requires, blueprint.endpoints, debug=False)
 
 
 @pytest.mark.parametrize("secret", ["a" * 64, "ab" * 32, "password" * 5, "0123" * 10])

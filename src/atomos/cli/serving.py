@@ -10,13 +10,13 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from atomos.core.domain import AtomosError
+from atomos.core.domain.addresses import is_loopback
 from atomos.serving import gunicorn
 
 from .application import UnusableInput, built, log_as, prepare_to_change
@@ -47,7 +47,7 @@ def run(app: str | None, *, dev: bool, sql: bool, host: str | None, port: int | 
     With SQLite it brings the database up to date, and delivers in the same process. With PostgreSQL the
     migrations must be there (`atomos db upgrade`), and `atomos worker` delivers.
     """
-    if dev and host is not None and not _is_loopback(host):
+    if dev and host is not None and not is_loopback(host):
         raise click.BadParameter(
             f"--dev has a debugger that runs code for whoever reaches it; {host} is not only this machine. "
             "Leave --host out, or leave --dev out.",
@@ -166,13 +166,6 @@ def _told(said: str) -> Callable[..., Iterable[bytes]]:
         return [said.encode()]
 
     return tell
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from .adapters.keys import SqlKeys
 from .adapters.message_log import SqlMessageLog
 from .adapters.migrations import History
 from .adapters.notifications import EmailNotifications, LogNotifications
+from .adapters.oidc import oidc_authenticator
+from .adapters.oidc.rules import KeyTimes, TokenRules
 from .adapters.operations import SqlControl, SqlInspection, SqlRetention
 from .adapters.schedules import SqlSchedules
 from .adapters.storage import FileStorage
@@ -131,6 +133,28 @@ class CoreContainer(containers.DeclarativeContainer):
     keys = providers.ThreadSafeSingleton(SqlKeys, database=database)
     authenticator = providers.ThreadSafeSingleton(
         KeyAuthenticator, keys=keys, secret=config.security.secret, now=clock.provided.now
+    )
+    oidc = providers.ThreadSafeSingleton(
+        oidc_authenticator,
+        rules=providers.Factory(
+            TokenRules,
+            issuer=config.oidc.issuer,
+            audience=config.oidc.audience,
+            algorithms=config.oidc.algorithms,
+            types=config.oidc.types,
+            principal_claim=config.oidc.principal_claim,
+            scopes_claim=config.oidc.scopes_claim,
+            leeway=config.oidc.leeway,
+        ),
+        times=providers.Factory(
+            KeyTimes,
+            refresh=config.oidc.refresh,
+            pause=config.oidc.pause,
+            unknown=config.oidc.unknown,
+            outage=config.oidc.outage,
+            timeout=config.oidc.timeout,
+        ),
+        jwks_url=config.oidc.jwks_url,
     )
     workers = providers.ThreadSafeSingleton(SqlWorkers, database=database, codec=codec)
 

@@ -2,6 +2,7 @@
 
 from .loading import load
 from .mistakes import Mistake, SettingsError
+from .oidc import OidcSettings
 from .sections import (
     DatabaseSettings,
     DeliverySettings,
@@ -24,6 +25,7 @@ __all__ = [
     "LogSettings",
     "Mistake",
     "NotificationsSettings",
+    "OidcSettings",
     "Row",
     "SecuritySettings",
     "Settings",

@@ -20,6 +20,7 @@ from .kinds import (
     Text,
     Tries,
 )
+from .oidc import OidcSettings
 from .showing import Row, rows, without_secrets
 
 MOST_GUESSABLE = 32
@@ -259,6 +260,9 @@ class Settings:
     security: SecuritySettings = field(default_factory=SecuritySettings)
     """Who may do what over the network."""
 
+    oidc: OidcSettings = field(default_factory=OidcSettings)
+    """Whose bearer tokens are accepted."""
+
     log: LogSettings = field(default_factory=LogSettings)
     """What is logged, and how."""
 
@@ -289,6 +293,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "health": HealthSettings,
     "http": HttpSettings,
     "security": SecuritySettings,
+    "oidc": OidcSettings,
     "log": LogSettings,
 }
 """The sections that every service has, in the order in which they are shown."""

@@ -17,6 +17,7 @@ _WORDS: dict[Any, str] = {
     str: "a text",
     dict: "a table",
     list: "a list",
+    tuple: "a list",
 }
 
 
@@ -64,7 +65,9 @@ def wanted(kind: Any) -> str:
         return f"one of {', '.join(map(repr, parts))}"
     if origin in (Union, UnionType):
         return " or ".join(wanted(part) for part in parts if part is not NoneType)
-    return _WORDS.get(kind) or f"a value of type {kind.__name__ if isinstance(kind, type) else kind}"
+    return (
+        _WORDS.get(origin or kind) or f"a value of type {kind.__name__ if isinstance(kind, type) else kind}"
+    )
 
 
 def _converted(text: str, kind: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from .clock import MovedClock
 from .fakes import RecordedNotifications
+from .identity import IdentityProvider
 from .memory import MemoryRepository, MemoryStore, MemoryUnitOfWork
 from .overriding import UnfitFake, override
 from .probing import handling
 
 __all__ = [
+    "IdentityProvider",
     "MemoryRepository",
     "MemoryStore",
     "MemoryUnitOfWork",

@@ -21,6 +21,7 @@ API_KEY: Mapping[str, str] = {
 }
 """How API keys are told in a document."""
 
+_DISCOVERY = "/.well-known/openid-configuration"
 _SCHEME = "bearer "
 _LONGEST_TOKEN = 8192
 _INVALID = 'Bearer error="invalid_token"'
@@ -64,6 +65,15 @@ class Guard(NamedTuple):
                 except Unauthenticated as error:
                     raise Refused(str(error), _INVALID) from error
         raise Refused("The token is of no kind that is accepted here.", _INVALID)
+
+
+def token_of(issuer: str, *, discovers: bool) -> Mapping[str, str]:
+    """Tell in a document whose tokens are accepted; `discovers` is whether the issuer's own document says the rest."""
+    described = f"An access token (JWT) of {issuer}."
+    if not discovers:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": described}
+    url = issuer.removesuffix("/") + _DISCOVERY
+    return {"type": "openIdConnect", "openIdConnectUrl": url, "description": described}
 
 
 OPEN = Guard()

@@ -146,6 +146,15 @@ class NoTimerKey(Diagnosed):
     code = "ATM070"
 
 
+class MissingExtra(Diagnosed):
+    """Something that is configured needs libraries that are not installed."""
+
+    code = "ATM059"
+
+    def __init__(self, extra: str, needed_because: str) -> None:
+        super().__init__(f"{needed_because}: run `pip install 'atomos-framework[{extra}]'`.")
+
+
 class Repeated(Diagnosed):
     """The message's id is in the log already: a repeat, which the bus answers with what the first one was told."""
 

@@ -16,6 +16,12 @@ RUNNING = (
         "Do what each reason says.",
     ),
     (
+        "ATM059",
+        "An extra that is not installed",
+        "Something that is configured needs libraries that are not there.",
+        "Install the extra, or take the setting back.",
+    ),
+    (
         "ATM051",
         "No application",
         "None is named, or its name does not lead to a container that can be imported and composed.",
@@ -29,7 +35,7 @@ RUNNING = (
         "Run `atomos db upgrade`, or deploy the newer build.",
     ),
     (
-        "ATM059",
+        "ATM079",
         "A table that no migration makes",
         "Code has a table or a column that the database lacks, and no migration is left that would make it.",
         'Write the migration: `atomos db revision -m "what it does" CONTEXT`; then read and correct it.',

@@ -28,7 +28,7 @@ class DatabaseVersion(Diagnosed):
 class NoMigration(Diagnosed):
     """Code has a table or a column that no migration makes."""
 
-    code = "ATM059"
+    code = "ATM079"
 
 
 class History(NamedTuple):
