@@ -13,7 +13,7 @@ import json
 import pstats
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 
 import by_hand
@@ -35,12 +35,17 @@ NAMES = {"atomos": "Atomos", "hand": "by hand, no log", "hand-log": "by hand, th
 _NUMBERS = count()
 
 
-def ask(app: Flask) -> None:
+Headers = Callable[[], Mapping[str, str]]
+"""Makes the headers of the next request."""
+
+
+def ask(app: Flask, headers: Headers = dict) -> None:
     """Carry out one request, from environ to body."""
     number = next(_NUMBERS)
     body = json.dumps({"sku": f"SKU-{number % SKUS:04}", "quantity": 1 + number % 9}).encode()
+    given = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers().items()}
     statuses: list[str] = []
-    answer = app.wsgi_app(environ(number, body), lambda status, *_: statuses.append(status))
+    answer = app.wsgi_app({**environ(number, body), **given}, lambda status, *_: statuses.append(status))
     said = b"".join(answer)
     answer.close()  # type: ignore[attr-defined]
     if not statuses[0].startswith("201"):
@@ -71,11 +76,11 @@ def environ(number: int, body: bytes) -> dict[str, object]:
     }
 
 
-def milliseconds(app: Flask) -> float:
+def milliseconds(app: Flask, headers: Headers = dict) -> float:
     """Time one turn: the processor time of this thread for one request."""
     started = time.thread_time_ns()
     for _ in range(REQUESTS):
-        ask(app)
+        ask(app, headers)
     return (time.thread_time_ns() - started) / REQUESTS / 1e6
 
 

@@ -46,9 +46,11 @@ class Asked(NamedTuple):
 class Contestant:
     """One service in its own processes, asked in rounds."""
 
-    def __init__(self, service: Serving, url: str) -> None:
+    def __init__(self, service: Serving, url: str, token: str = "") -> None:
+        """With a `token`, each request has all that the edge takes: see `load.py`."""
         self._service = service
         self._url = url
+        self._token = token
         self.rounds: list[Asked] = []
 
     def run(self) -> float:
@@ -62,7 +64,7 @@ class Contestant:
 
     def _load(self) -> tuple[float, ...]:
         numbers = (self._service.port, REQUESTS, SKUS, PROCESSES)
-        command = [sys.executable, HERE / "load.py", *map(str, numbers)]
+        command = [sys.executable, HERE / "load.py", *map(str, numbers), *filter(None, [self._token])]
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=120).stdout
         return tuple(json.loads(said))
 
@@ -91,18 +93,18 @@ def main() -> None:
     finish("POST of an order line on PostgreSQL: requests a second", lines, bars)
 
 
-def table(taken: Taken, contestants: dict[str, Contestant]) -> list[str]:
-    """Write one line for each service, medians all of them."""
+def table(taken: Taken, contestants: dict[str, Contestant], of: str = ATOMOS) -> list[str]:
+    """Write one line for each service, medians all of them; the rates are compared with that `of` one."""
     middle = medians(taken)
     lines = [
         f"{'':22} {'a second':>9} {'(middle half)':>18} {'median ms':>10} {'99 % ms':>8} {'client':>7} "
-        f"{'of Atomos':>10}   processor ms: service + database"
+        f"{f'of {of.split(maxsplit=1)[0]}':>10}   processor ms: service + database"
     ]
     for name, each in contestants.items():
         seen = Asked(*(sorted(column)[len(column) // 2] for column in zip(*each.rounds, strict=True)))
         lines.append(
             f"{name:22} {middle[name]:9.0f} {f'({spread(taken[name])})':>18} {seen.median:10.1f} "
-            f"{seen.slowest:8.1f} {seen.own / seen.seconds:7.0%} {ratio(taken, name, ATOMOS):10.0%}   "
+            f"{seen.slowest:8.1f} {seen.own / seen.seconds:7.0%} {ratio(taken, name, of):10.0%}   "
             f"{seen.service:.2f} + {seen.database:.2f}"
         )
     return lines

@@ -1,9 +1,10 @@
 """The load of `http_rate.py`: one process that keeps eight connections busy, each with one request at a time.
 
-`python benchmarks/load.py PORT COUNT SKUS PROCESSES` sends `COUNT` orders to a service of so many
+`python benchmarks/load.py PORT COUNT SKUS PROCESSES [TOKEN]` sends `COUNT` orders to a service of so many
 processes, and prints a JSON list: seconds, this process' own processor seconds, and the median and 99th
 percentile of the milliseconds that an answer took. It speaks HTTP over plain sockets, so that it takes
-little of the processors that it shares with the service, and uses nothing but the standard library.
+little of the processors that it shares with the service, and uses nothing but the standard library. With an
+API key as TOKEN, each request has one of everything that the edge takes: see `headers`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from uuid import uuid4
 
 CONNECTIONS = 8
 _TRIES = 40
@@ -58,11 +60,22 @@ def _length(head: bytes) -> int:
     return int(rest.split(b"\r\n", 1)[0])
 
 
-def order(number: int, skus: int) -> bytes:
+def headers(token: str) -> str:
+    """Write the headers of a request with everything: a key of its own, credentials, a trace, a condition."""
+    if not token:
+        return "Accept: */*\r\n"
+    return (
+        f"Accept: application/json\r\nAccept-Encoding: gzip, deflate\r\nAuthorization: Bearer {token}\r\n"
+        f"Idempotency-Key: {uuid4()}\r\nX-Correlation-ID: {uuid4()}\r\nIf-Match: *\r\n"
+        "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
+    )
+
+
+def order(number: int, skus: int, token: str = "") -> bytes:
     """Write the request of one order line; the SKUs come in turn."""
     body = json.dumps({"sku": f"SKU-{number % skus:04}", "quantity": 1 + number % 9}).encode()
     return (
-        f"POST /allocation/orders/order-{number}/lines HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\n"
+        f"POST /allocation/orders/order-{number}/lines HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers(token)}"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
 
@@ -107,9 +120,9 @@ def _port(address: str) -> int:
     return int(address.split(":")[1], 16)
 
 
-def send(connections: list[Connection], numbers: range, skus: int) -> list[float]:
+def send(connections: list[Connection], numbers: range, skus: int, token: str) -> list[float]:
     """Send the orders, the next wherever an answer has come; give the milliseconds of each."""
-    requests = [order(number, skus) for number in reversed(numbers)]
+    requests = [order(number, skus, token) for number in reversed(numbers)]
     took = []
     with selectors.DefaultSelector() as selector:
         for each in connections[: len(numbers)]:
@@ -126,12 +139,13 @@ def send(connections: list[Connection], numbers: range, skus: int) -> list[float
 
 def main() -> None:
     """Send what the command line says, and print what it took."""
-    port, count, skus, processes = map(int, sys.argv[1:])
+    port, count, skus, processes = map(int, sys.argv[1:5])
+    token = "".join(sys.argv[5:])
     connections = connect(port, processes)
     for number, each in enumerate(connections):  # one after another: all have served when the clock starts
-        send([each], range(count + number, count + number + 1), skus)
+        send([each], range(count + number, count + number + 1), skus, token)
     started, used = time.perf_counter(), time.process_time()
-    took = send(connections, range(count), skus)
+    took = send(connections, range(count), skus, token)
     seconds, own = time.perf_counter() - started, time.process_time() - used
     hundredths = statistics.quantiles(took, n=100)
     print(json.dumps([seconds, own, hundredths[49], hundredths[98]]))

@@ -20,6 +20,13 @@ _TABLES = (
     "atomos_message, atomos_delivery, allocation_view, allocation_line, allocation_batch, allocation_product"
 )
 
+# As in production, but on the loopback and for everyone: the services by hand know no credentials either.
+_PRODUCTION = {
+    "ATOMOS_PROFILE": "production",
+    "ATOMOS_HTTP__HOST": "127.0.0.1",
+    "ATOMOS_SECURITY__AUTHENTICATION": "false",
+}
+
 
 @contextmanager
 def database() -> Iterator[str]:
@@ -29,7 +36,7 @@ def database() -> Iterator[str]:
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         try:
             url = make_url(SERVER).set(database=name).render_as_string(hide_password=False)
-            os.environ |= {"ATOMOS_DATABASE__URL": url, "ATOMOS_PROFILE": "production"}
+            os.environ |= {**_PRODUCTION, "ATOMOS_DATABASE__URL": url}
             service = build()
             service.migrate()
             service.close()
