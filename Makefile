@@ -33,7 +33,8 @@ test: $(DEV) ## what needs no service and no patience: not the faults, nor what 
 	$(BIN)/coverage report
 	$(BIN)/pytest $(XDIST) -m "$(QUICK)" tests/architecture tests/typing tests/e2e
 
-test-all: $(DEV) ## the rest: services (PostgreSQL: ATOMOS_TEST_POSTGRES_URL), `slow`, faults, many examples
+test-all: $(DEV) ## the rest: services (PostgreSQL: ATOMOS_TEST_POSTGRES_URL), `slow`, faults, many examples, a browser
+	.ci/browser
 	ATOMOS_TEST_EXAMPLES=long $(BIN)/pytest $(XDIST) -m "$(OTHER)" $(APART:%=--ignore %)
 	$(BIN)/pytest $(XDIST) --dist load -m "$(OTHER)" tests/e2e
 	$(BIN)/pytest $(XDIST) --dist load tests/faults

@@ -156,6 +156,7 @@ class Atomos:
             version=project.version,
             description=project.summary,
             server=self.settings.http.public_url,
+            page=self.settings.http.docs,
         )
 
     def _chores(self) -> list[Chore]:

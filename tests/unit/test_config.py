@@ -648,6 +648,6 @@ class TestTheFilesThatShip:
         assert changed
         assert all(shown(Settings())[key] != value for key, value in changed.items())
 
-    def test_production_logs_for_machines_and_listens_to_all(self) -> None:
+    def test_production_logs_for_machines_listens_to_all_and_has_no_page(self) -> None:
         settings = loaded({"ATOMOS_PROFILE": "production"}, CONFIG)
-        assert (settings.log.format, settings.http) == ("json", HttpSettings(host="0.0.0.0"))  # noqa: S104
+        assert (settings.log.format, settings.http) == ("json", HttpSettings(host="0.0.0.0", docs=False))  # noqa: S104

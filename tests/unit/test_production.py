@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from atomos.allocation.api.blueprint import blueprint
-from atomos.bootstrap import find_container
+from atomos.bootstrap import find_container, load_settings
 from atomos.core.domain import AtomosError
 from atomos.core.service import PUBLIC
 from atomos.production import Requires, Unprotected, refuse_unprotected
@@ -34,6 +34,11 @@ def refused(given: Settings, requires: Requires, *, debug: bool = False) -> str:
 def requires() -> Requires:
     core: Any = find_container()().core
     return core.routes().requires  # type: ignore[no-any-return]
+
+
+def test_a_page_to_try_the_document_is_not_for_production() -> None:
+    assert load_settings(profile="development").http.docs
+    assert not load_settings(profile="production").http.docs
 
 
 def test_the_reference_service_is_protected(requires: Requires) -> None:

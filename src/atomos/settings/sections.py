@@ -200,6 +200,9 @@ class HttpSettings:
     public_url: PublicUrl = "/"
     """Where callers reach the service, for its OpenAPI document. Default: `/`, where the document came from."""
 
+    docs: bool = True
+    """Whether there is a page to read the document and to try it, `/docs`. Default: true; in production: false."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecuritySettings:

@@ -20,6 +20,7 @@ from .emitting import correlation_id, operates, principal
 from .entrypoints import Entrypoints
 from .health import NOT_READY, Check, Health, failing, told
 from .openapi import as_text, document
+from .page import add_page
 from .problems import answer_with_problem, problem
 from .security import OPEN, Guard
 
@@ -59,14 +60,15 @@ def install(
     version: str = "0",
     description: str = "",
     server: str = "/",
+    page: bool = True,
 ) -> Installation:
     """Add entrypoints to a Flask application, new or not, and what every one of their requests may expect.
 
-    Adds `/openapi.json`, `/health/live` and `/health/ready`, which `checks` decide and where `warnings` are only
-    told, and `X-Correlation-ID` to every response. Every error of the entrypoints is answered with a problem, and
-    so are errors that Flask itself makes, such as 404 and 405. Error handlers that the application has of its
-    own, for a status or a class, come first, as they do in Flask; the errors of its other views only lose
-    Flask's plain page.
+    Adds `/openapi.json` and, unless `page` is false, `/docs` to read and try it; `/health/live` and `/health/ready`,
+    which `checks` decide and where `warnings` are only told; and `X-Correlation-ID` to every response. Every error of
+    the entrypoints is answered with a problem, and so are errors that Flask itself makes, such as 404 and 405. Error
+    handlers that the application has of its own, for a status or a class, come first, as they do in Flask; the errors
+    of its other views only lose Flask's plain page.
 
     `bus` must know every message of the blueprints; `guard` says who sent a request, by default anyone may do
     anything. The others are for the document: `server` is the URL that its paths begin at. Raises `WiringError` with
@@ -91,7 +93,10 @@ def install(
     app.extensions["atomos"] = installation
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
-    app.register_blueprint(_documents(installation))
+    documents = _documents(installation)
+    if page:
+        add_page(documents, server)
+    app.register_blueprint(documents)
     app.register_error_handler(HTTPException, answer_with_problem)
     app.register_error_handler(AtomosError, answer_with_problem)
     app.after_request(_finished)
