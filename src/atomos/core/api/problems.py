@@ -104,6 +104,9 @@ KINDS: Mapping[type[Exception], Kind] = {
 _REFUSED_LEVELS = {401: logging.WARNING, 403: logging.WARNING, 429: logging.WARNING}
 """How loudly it is said that a request was refused, by status; any other is `INFO`."""
 
+_MOST_ERRORS = 100
+"""So many fields of one request are told what is wrong with them; whoever mends those is told of the others."""
+
 _log = structlog.get_logger()
 
 
@@ -205,7 +208,9 @@ def _members(kind: Kind, error: Exception) -> dict[str, Any]:
     if isinstance(error, AtomosError) and error.code and _is_told(kind):
         members["code"] = error.code
     if isinstance(error, InvalidMessage):
-        members["errors"] = [{"pointer": each.pointer, "detail": each.detail} for each in error.problems]
+        members["errors"] = [
+            {"pointer": each.pointer, "detail": each.detail} for each in error.problems[:_MOST_ERRORS]
+        ]
     return members
 
 

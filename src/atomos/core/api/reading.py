@@ -27,6 +27,9 @@ QUERY_METHODS = frozenset(("GET", "HEAD", "DELETE"))
 _MOST_PARAMETERS = 1000
 _DEEPEST = 64
 _TOO_DEEP = f"The body is nested deeper than {_DEEPEST} levels."
+_MOST_VALUES = 10_000
+_TOO_MANY = f"The body has more than {_MOST_VALUES:,} values; send it in parts."
+_NO_COMMAS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[^,"]++', re.DOTALL)
 _NO_BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[^\[\]{}"]++', re.DOTALL)
 
 
@@ -172,6 +175,7 @@ def _json_body(request: Request, message: type[Message]) -> dict[str, Any]:
 def _decode(message: type[Message], data: bytes) -> Any:
     try:
         text = data.decode()
+        _check_count(text)
         _check_depth(text)
         return _parsed(message, text)
     except InvalidMessage:
@@ -184,6 +188,12 @@ def _decode(message: type[Message], data: bytes) -> Any:
         raise BadRequest(f"The body is not JSON: {error}.") from None
     except ValueError:
         raise BadRequest("The body is not JSON: it has a number that is NaN, infinite or too long.") from None
+
+
+def _check_count(text: str) -> None:
+    # Each value that is wrong costs as much as a hundred that are right, and a body may have half a million.
+    if text.count(",") >= _MOST_VALUES and len(_NO_COMMAS.sub("", text)) >= _MOST_VALUES:
+        raise BadRequest(_TOO_MANY)
 
 
 def _check_depth(text: str) -> None:

@@ -1,0 +1,1 @@
+"""What a service that is open to a network has to survive."""
