@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from atomos.allocation.container import CONTEXT
 from atomos.allocation.domain.events import BatchDetails, BatchQuantityReported
 from atomos.container import Application as ReferenceApplication
@@ -22,4 +24,4 @@ def put_batch_quantity(event: BatchQuantityReported) -> BatchDetails:
 class Application(ReferenceApplication):
     """The reference service with one more blueprint."""
 
-    contexts = (CONTEXT._replace(blueprints=(*CONTEXT.blueprints, blueprint)),)
+    contexts = (replace(CONTEXT, blueprints=(*CONTEXT.blueprints, blueprint)),)

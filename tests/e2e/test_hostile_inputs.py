@@ -1,0 +1,108 @@
+"""The hostile inputs over the wire, against gunicorn: each is refused, and the service goes on serving."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from atomos.bootstrap import build
+from atomos.core.service.credentials import mint
+from atomos.testing.faults.scenario import environment
+from atomos.testing.processes import Service
+from tests.hostile.inputs import JSON, Hostile, everything
+from tests.hostile.wire import RAW, Raw
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).parents[2]
+SECRET = "a secret of the tests that nobody else has"
+OF_THE_SERVER = (400, 413, 414, 431)
+"""What gunicorn answers before anything of ours is asked: a line or a header that is too long, or none."""
+
+
+class Open:
+    """A service that needs credentials, and credentials for it."""
+
+    def __init__(self, service: Service, token: str, output: Path) -> None:
+        self.service = service
+        self.token = token
+        self.output = output
+
+    @property
+    def processes(self) -> set[int]:
+        """The processes that serve."""
+        return {each.pid for each in psutil.Process(self.service.pid).children()}
+
+
+@pytest.fixture
+def exposed(database_url: str, tmp_path: Path) -> Iterator[Open]:
+    own = {
+        "ATOMOS_DATABASE__URL": database_url,
+        "ATOMOS_SECURITY__AUTHENTICATION": "true",
+        "ATOMOS_SECURITY__SECRET": SECRET,
+    }
+    with environment(own):
+        atomos = build("atomos.container:Application")
+        scopes = [scope for scope in atomos.bus.flow.routes.requires.values() if scope]
+        made = mint("stranger", scopes, SECRET, datetime.now(UTC))
+        atomos.container.core.keys().add(made.key)
+        atomos.close()
+    with Service(ROOT, database_url, processes=1, environment={**os.environ, **own}) as service:
+        yield Open(service, made.token, tmp_path)
+
+
+def sent(exposed: Open, hostile: Hostile) -> int:
+    """Send one; give its status, 0 where the connection was closed without one."""
+    usual = {"Authorization": f"Bearer {exposed.token}"}
+    usual |= {} if hostile.body is None else {"Content-Type": JSON}
+    connection = http.client.HTTPConnection("127.0.0.1", exposed.service.port, timeout=20)
+    try:
+        connection.putrequest(hostile.method, hostile.target, skip_accept_encoding=True)
+        for name, value in {**usual, **hostile.headers}.items():
+            if value is not None:
+                connection.putheader(name, value.encode("latin-1", "replace"))
+        if hostile.body is not None:
+            connection.putheader("Content-Length", str(len(hostile.body)))
+        connection.endheaders(hostile.body)
+        return connection.getresponse().status
+    except (ConnectionError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def raw(exposed: Open, given: Raw) -> int:
+    """Send bytes, and nothing more; give the status, 0 where the connection was closed without one."""
+    with socket.create_connection(("127.0.0.1", exposed.service.port), timeout=20) as connection:
+        try:
+            connection.sendall(given.sent)
+            connection.shutdown(socket.SHUT_WR)
+            answer = connection.recv(65536)
+        except ConnectionError:
+            return 0
+    return int(answer[9:12]) if answer.startswith(b"HTTP/1.") else 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_over_the_wire_each_is_refused_and_no_process_ends(exposed: Open) -> None:
+    before = exposed.processes
+    wrong = []
+    for hostile in everything():
+        status = sent(exposed, hostile)
+        if status not in (*hostile.statuses, *OF_THE_SERVER):
+            wrong.append(f"{hostile.name}: {status}")
+    for given in RAW:
+        status = raw(exposed, given)
+        if status not in (0, *given.statuses):
+            wrong.append(f"{given.name}: {status}")
+    assert wrong == [], "\n".join(wrong)
+    assert exposed.processes == before
+    good = Hostile("good", "POST", "/allocation/batches", b'{"reference": "a", "sku": "b", "quantity": 1}')
+    assert sent(exposed, good) == 201
