@@ -58,8 +58,13 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def command() -> Command:
-    def invoke(*arguments: str, input: str | None = None, code: int = 0) -> Result:  # noqa: A002
-        result = CliRunner().invoke(cli, arguments, input=input)
+    def invoke(
+        *arguments: str,
+        input: str | None = None,  # noqa: A002
+        code: int = 0,
+        env: dict[str, str] | None = None,
+    ) -> Result:
+        result = CliRunner().invoke(cli, arguments, input=input, env=env)
         assert result.exit_code == code, result.output
         assert "Traceback" not in result.output
         return result
@@ -573,7 +578,26 @@ def test_id_and_key_together_or_a_bad_id_are_usage_errors(command: Command) -> N
     assert "is no UUID" in command("emit", "allocation.batch-received", BATCH, "--id", "1", code=2).stderr
 
 
+def test_who_emits_on_the_command_line_is_kept(command: Command) -> None:
+    command("emit", "allocation.batch-received", BATCH, env={"LOGNAME": "ana"})
+    listed = json.loads(command("messages", "--principal", "cli:ana", "--json").stdout)["items"]
+    assert [each["name"] for each in listed] == ["allocation.create-batch", "allocation.batch-received"]
+
+
+def test_a_repeat_on_the_command_line_is_one_whoever_sends_it(command: Command) -> None:
+    for user in ("ana", "root"):
+        arguments = ("emit", "allocation.batch-received", BATCH, "--key", "one", "--json")
+        assert json.loads(command(*arguments, env={"LOGNAME": user}).stdout)["created"]
+    assert json.loads(command("messages", "--principal", "cli:root", "--json").stdout)["items"] == []
+
+
 # shell
+
+
+def test_what_the_shell_emits_is_kept_under_its_user(command: Command) -> None:
+    line = "emit(BatchReceived(reference='b-1', sku='CHAIR', quantity=10))"
+    command("shell", input=f"{line}\n", env={"LOGNAME": "ana"})
+    assert len(json.loads(command("messages", "--principal", "cli:ana", "--json").stdout)["items"]) == 2
 
 
 def test_the_shell_has_the_application_and_its_messages(command: Command) -> None:

@@ -78,16 +78,18 @@ def audit(app: str | None, *, rows: int, as_json: bool) -> None:
     epilog=examples(
         "atomos messages --name allocation.allocated --since 2h",
         "atomos messages --conversation 0190b3a2-7f6e-7c1a-9c53-0f6a1f3b2d4e",
-        "atomos messages --principal ana --since 2026-11-01 --until 2026-11-02 --json",
+        "atomos messages --principal key:warehouse --json",
     )
 )
 @click.option("--name", help="The wire name.")
 @click.option("--key", help="The ordering key.")
-@click.option("--principal", help="Who asked.")
+@click.option("--principal", help="Who asked: all that it caused, through all steps, such as key:warehouse.")
 @click.option("--conversation", type=Id(), help="The id of the message that began it.")
 @click.option("--kind", type=click.Choice(("event", "command", "schedule")), help="What it is.")
 @click.option(
-    "--since", type=Instant(), help="From then on.  [default: a day ago; of a conversation, its beginning]"
+    "--since",
+    type=Instant(),
+    help="From then on.  [default: a day ago; of a conversation or a principal, the beginning]",
 )
 @click.option("--until", type=Instant(), help="Before then.")
 @click.option(
@@ -99,14 +101,15 @@ def audit(app: str | None, *, rows: int, as_json: bool) -> None:
 def messages(app: str | None, /, *, limit: int, after: str | None, as_json: bool, **wanted: Any) -> None:
     """List messages, the newest first.
 
-    What is marked sensitive in their fields is not shown; nor is anything of a message that this build does not
-    have. Times are in UTC; a time may be an age, such as 90m or 7d.
+    Events, commands and schedules are kept; questions change nothing, and are not. Whatever a message leads to,
+    however much later, has its principal too. What is marked sensitive in their fields is not shown; nor is
+    anything of a message that this build does not have. Times are in UTC; a time may be an age, such as 90m or 7d.
     """
     from atomos.core.service.operations import MessageFilter
 
     from .telling import message_document, messages_table, shown_of
 
-    if wanted["since"] is None and wanted["conversation"] is None:
+    if wanted["since"] is None and wanted["conversation"] is None and wanted["principal"] is None:
         wanted["since"] = datetime.now(UTC) - timedelta(days=1)
     with opened(app) as atomos:
         try:

@@ -14,6 +14,7 @@ import click
 from atomos.core.domain import Event, Message
 
 from .application import UnusableInput, built, log_as, not_found, prepare_to_change
+from .operating import sender
 from .output import as_json, examples, say_json
 
 if TYPE_CHECKING:
@@ -40,14 +41,14 @@ def emit(
     """Let the application hear an event, and print the answer.
 
     NAME is a wire name (`atomos routes` lists them), JSON an object, or - to read it from standard input. It
-    is emitted as the principal `system`, which may do everything. Reactions are the work of a running service
-    or worker. With --json, `created` says whether the answer is about something new.
+    is emitted as the principal `cli:` and your name on this machine, who may do everything. Reactions are the
+    work of a running service or worker. With --json, `created` says whether the answer is about something new.
     """
-    from atomos.core.service import SYSTEM, Origin
+    from atomos.core.service import Origin
 
     if id_ is not None and key is not None:
         raise click.UsageError("Give --id or --key, not both.")
-    origin = Origin(SYSTEM, _id(name, id_, key))
+    origin = Origin(sender(), _id(name, id_, key))
     atomos = built(app)
     log_as(atomos.settings)
     event = read_event(atomos.bus.flow.routes, name, content)

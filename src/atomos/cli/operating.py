@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from .application import UnusableInput, built, log_as, prepare_known
 
 if TYPE_CHECKING:
     from atomos.bootstrap import Atomos
+    from atomos.core.service.envelope import Principal
     from atomos.core.service.operations import Explanation
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -79,10 +81,28 @@ def opened(app: str | None) -> Iterator[Atomos]:
         atomos.close()
 
 
+def user() -> str:
+    """Name who runs this, as the operating system knows it; in a container it may know a number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def sender() -> Principal:
+    """Say who emits and asks on the command line: `cli:ana`, who may do everything.
+
+    Whoever runs it with the settings of an installation has its database in hand: a permission would be a pretence.
+    """
+    from atomos.core.service.envelope import Principal
+
+    return Principal(f"cli:{user()}")
+
+
 def by(command: F) -> F:
     """Give a command the option `--by`."""
     return click.option(
-        "--by", default=getpass.getuser, help="Who does this; it is noted.  [default: you, on this machine]"
+        "--by", default=user, help="Who does this; it is noted.  [default: you, on this machine]"
     )(command)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from .application import built, log_as, prepare
+from .operating import sender
 from .output import examples
 
 
@@ -22,8 +23,12 @@ from .output import examples
 def shell(app: str | None) -> None:
     """Open a Python prompt with the application in it.
 
-    There are `atomos`, `bus`, `container`, `emit`, `ask`, and every message by its class.
+    There are `atomos`, `bus`, `container`, `emit`, `ask`, and every message by its class. What is emitted is kept
+    under `cli:` and your name on this machine.
     """
+    from atomos.core.service import Origin
+
+    origin = Origin(sender())
     atomos = built(app)
     log_as(atomos.settings)
     prepare(atomos)
@@ -32,8 +37,8 @@ def shell(app: str | None) -> None:
         "atomos": atomos,
         "bus": atomos.bus,
         "container": atomos.container,
-        "emit": atomos.bus.emit,
-        "ask": atomos.bus.ask,
+        "emit": lambda event, origin=origin: atomos.bus.emit(event, origin),
+        "ask": lambda query, origin=origin: atomos.bus.ask(query, origin),
     }
     _complete(names)
     banner = (

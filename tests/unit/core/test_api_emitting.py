@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.exceptions import BadRequest
 
-from atomos.core.api import emit, principal
+from atomos.core.api import Entrypoints, emit, principal
 from atomos.core.api.emitting import read_key
+from atomos.core.domain import Created
 from atomos.core.service.envelope import Principal, hashed_id
 
-from .api_samples import BOOK, BookLost, Library
+from .api_samples import BOOK, Book, BookArrived, BookLost, Library
 
 CONVERSATION = "0190b3a2-7f6e-7c1a-9c53-0f6a1f3b2d4e"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -52,7 +53,23 @@ def test_a_repeat_without_a_key_is_another_event() -> None:
 def test_a_key_names_the_principal_the_method_and_the_route_but_not_the_path() -> None:
     library = Library()
     post(library, isbn="7", Idempotency_Key="k-1")
-    assert envelope(library).id == hashed_id("http", "anonymous", "POST /library/books/<isbn>", "k-1")
+    assert envelope(library).id == hashed_id("http", "anonymous", "POST /library/books/<>", "k-1")
+
+
+@pytest.mark.parametrize("variable", ["<isbn>", "<string(maxlength=20):isbn>", "<number>"])
+def test_a_repeat_is_one_also_where_another_build_writes_the_variables_of_the_path_otherwise(
+    variable: str,
+) -> None:
+    blueprint = Entrypoints("moved", __name__, url_prefix="/library")
+    arrived = BookArrived(isbn="7", title="Emma", copies=1)
+
+    @blueprint.post(f"/books/{variable}", reads=lambda _: arrived)
+    def arrives(event: BookArrived) -> Created[Book] | Book:
+        return emit(event)
+
+    library = Library(blueprints=[blueprint])
+    post(library, isbn="7", Idempotency_Key="k-1")
+    assert envelope(library).id == hashed_id("http", "anonymous", "POST /library/books/<>", "k-1")
 
 
 def test_a_key_used_for_another_body_or_another_path_is_422() -> None:

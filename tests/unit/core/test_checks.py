@@ -635,6 +635,9 @@ MISTAKES = {
         projects_told,
         ("no command records Told",),
     ),
+    "a permission for a command, which nobody sends": Mistake(
+        {"requires": {Reserve: "x"}}, "ATM029", Reserve, ("`requires`", "the event that triggers it")
+    ),
     "a command is mapped to a class": Mistake(
         {"commands": {Reserve: Reservation}}, "ATM029", Reserve, ("Reservation", "the command of Reserve")
     ),

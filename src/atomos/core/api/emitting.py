@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 
 from flask import current_app, request
@@ -30,6 +31,7 @@ _TRACE = re.compile(r"((?!ff)[0-9a-f]{2})(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-
 _BARE_KEY = re.compile(r"[!#-+\--~][!-+\--~]{0,254}")
 _QUOTED_KEY = re.compile(r'"((?:[!#-\[\]-~]|\\["\\]){1,510})"')
 _LONGEST_KEY = 255
+_VARIABLE = re.compile("<[^>]*>")
 
 
 class Edge(Protocol):
@@ -160,8 +162,14 @@ def _keyed_id(environ: dict[str, Any]) -> str | None:
     if given is None or environ["REQUEST_METHOD"] not in KEYED_METHODS:
         return None
     # The rule and not the path: one key for two paths is a client's mistake, and the fingerprint shows it.
-    route = f"{environ['REQUEST_METHOD']} {request.url_rule}"
+    route = f"{environ['REQUEST_METHOD']} {_nameless(str(request.url_rule))}"
     return hashed_id("http", principal().name, route, read_key(given))
+
+
+@lru_cache(maxsize=1024)
+def _nameless(rule: str) -> str:
+    # Another build may name its variables otherwise, and a repeat may come to either.
+    return _VARIABLE.sub("<>", rule)
 
 
 def read_key(header: str) -> str:

@@ -14,6 +14,8 @@ import structlog
 
 from .credentials import Key, Keys, Unauthenticated, digest, id_of
 from .envelope import Principal
+from .errors import Conflict
+from .ports import Unavailable
 
 TRUSTED_SECONDS = 4.0
 """For so long a key is not looked up again: a revoked one stops working within five seconds in every process."""
@@ -74,16 +76,18 @@ class KeyAuthenticator:
         return known.principal
 
     def close(self) -> None:
-        """Note which keys were used since the last time."""
+        """Note which keys were used since the last time; what cannot be written now is lost."""
         self._note()
 
     def _look_up(self, token: str, hashed: str) -> _Known:
         with self._lock:
             self._known.pop(hashed, None)
+        # From before the look-up: what it found may be as old as it took.
+        until = monotonic() + TRUSTED_SECONDS
         key = self._keys.find(id_of(token) or "")
         if key is None or not hmac.compare_digest(hashed, key.digest):
             raise Unauthenticated(_REFUSED)
-        known = _Known(key, Principal(f"key:{key.owner}", key.scopes), monotonic() + TRUSTED_SECONDS)
+        known = _Known(key, Principal(f"key:{key.owner}", key.scopes), until)
         with self._lock:
             self._known[hashed] = known
             while len(self._known) > _MOST_KNOWN:
@@ -104,5 +108,11 @@ class KeyAuthenticator:
         with self._lock:
             used, self._used = self._used, {}
             self._note_due = monotonic() + _NOTED_SECONDS
-        if used:
+        if not used:
+            return
+        try:
             self._keys.used(used)
+        except (Conflict, Unavailable):
+            # Nobody's request fails for that: it is written down with the next ones.
+            with self._lock:
+                self._used = {**used, **self._used}

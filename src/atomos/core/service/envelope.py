@@ -21,7 +21,7 @@ class Principal(NamedTuple):
 
 
 SYSTEM = Principal("system")
-"""The application itself, and whoever runs its command line."""
+"""The application itself: its schedules, and code that emits on the bus without saying for whom."""
 
 PUBLIC = ""
 """The permission that everyone has."""

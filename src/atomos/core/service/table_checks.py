@@ -35,6 +35,10 @@ def right_kinds(wiring: Wiring) -> Found:
             if not is_message(message, kind):
                 detail = f"has an entry in `{entry}`, and is no {kind.__name__}"
                 yield Finding("ATM029", _place(message), detail)
+    for message in wiring.routes.requires:
+        if is_message(message, Command):
+            detail = "has an entry in `requires`, and nobody sends a command: name the event that triggers it"
+            yield Finding("ATM029", _place(message), detail)
 
 
 def nothing_twice(wiring: Wiring) -> Found:
