@@ -15,8 +15,9 @@ from structlog.testing import capture_logs
 from atomos.bootstrap import Atomos
 from atomos.core.service import authentication
 from atomos.core.service.authentication import TRUSTED_SECONDS
-from atomos.core.service.credentials import Key, mint
+from atomos.core.service.credentials import Key, id_of, mint
 from atomos.settings import SecuritySettings
+from atomos.testing import MovedClock
 
 SECRET = "a secret of the tests that nobody else has"
 BATCH = {"reference": "batch-1", "sku": "CHAIR", "quantity": 10}
@@ -42,7 +43,8 @@ def elapsed(monkeypatch: pytest.MonkeyPatch) -> Elapsed:
 def guarded(atomos: Any, atomos_container: Any, elapsed: Elapsed) -> Iterator[Atomos]:
     """An application that needs credentials, on the database of the test."""
     security = SecuritySettings(authentication=True, secret=SECRET)
-    made = Atomos(atomos_container, replace(atomos.settings, security=security))
+    database = replace(atomos.settings.database, lock_timeout=0.2)
+    made = Atomos(atomos_container, replace(atomos.settings, security=security, database=database))
     yield made
     made.close()
 
@@ -146,6 +148,66 @@ def test_a_key_that_was_revoked_stops_within_five_seconds(
     elapsed.seconds += TRUSTED_SECONDS
     assert TRUSTED_SECONDS < 5
     assert send(http, token).status_code == 401
+
+
+def test_the_time_that_a_look_up_takes_is_a_part_of_the_five_seconds(
+    http: FlaskClient, give: Give, guarded: Atomos, elapsed: Elapsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, keys = give("stock:read"), guarded.container.core.keys()
+    find = keys.find
+
+    def found_slowly(id_: str) -> Key | None:
+        found = find(id_)
+        keys.revoke(id_)
+        elapsed.seconds += 3
+        return found  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(keys, "find", found_slowly)
+    assert send(http, token).status_code == 200
+    monkeypatch.setattr(keys, "find", find)
+    elapsed.seconds += TRUSTED_SECONDS - 3
+    assert send(http, token).status_code == 401
+
+
+def test_a_key_works_to_the_instant_at_which_it_ends(
+    http: FlaskClient, give: Give, guarded: Atomos, elapsed: Elapsed
+) -> None:
+    clock = MovedClock()
+    guarded.guard.authenticators[0]._now = clock.now  # type: ignore[attr-defined]
+    now = datetime.now(UTC)
+    made = mint("warehouse", ("stock:read",), SECRET, now, clock.now() + timedelta(seconds=3))
+    guarded.container.core.keys().add(made.key)
+    clock.move(seconds=2)
+    assert send(http, made.token).status_code == 200
+    clock.move(seconds=1)
+    assert send(http, made.token).status_code == 401, "not looked up again, and ended all the same"
+
+
+def test_two_keys_of_one_owner_are_good_beside_each_other(
+    http: FlaskClient, give: Give, guarded: Atomos, elapsed: Elapsed
+) -> None:
+    old, new = give("stock:read"), give("stock:read")
+    assert [send(http, token).status_code for token in (old, new)] == [200, 200]
+    keys = guarded.container.core.keys()
+    keys.revoke(id_of(old))
+    elapsed.seconds += TRUSTED_SECONDS
+    assert [send(http, token).status_code for token in (old, new)] == [401, 200]
+
+
+def test_no_request_fails_because_it_cannot_be_noted_when_a_key_was_used(
+    http: FlaskClient, give: Give, guarded: Atomos, elapsed: Elapsed
+) -> None:
+    token, database = give("stock:read"), guarded.container.core.database()
+    send(http, token)
+    elapsed.seconds += 61
+    with database.log.connect() as connection, connection.begin():
+        if database.dialect == "postgresql":
+            connection.exec_driver_sql("lock table atomos_key in share mode")
+        assert send(http, token).status_code == 200
+    assert only(guarded).used_at is None
+    elapsed.seconds += 61
+    send(http, token)
+    assert only(guarded).used_at is not None
 
 
 def test_a_key_that_has_ended_is_refused_at_once(http: FlaskClient, give: Give, guarded: Atomos) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +16,23 @@ from .output import as_json, examples, say_json, say_table
 
 if TYPE_CHECKING:
     from atomos.bootstrap import Atomos
-    from atomos.core.service.credentials import Minted
+    from atomos.core.service.credentials import Keys, Minted
 
 _USUAL_DAYS = 365.0
+_MOST_DAYS = 36_500
+_MOST_HOURS = 8_760
 _OWNER = Length(1, 100)
+
+
+class Range(click.FloatRange):
+    """A number between two others; what is no number is not between them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        number = super().convert(value, param, ctx)
+        if number != number:  # noqa: PLR0124 - only what is no number differs from itself
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return float(number)
 
 
 @click.group()
@@ -37,27 +50,35 @@ def keys() -> None:
 @click.option("--scope", "scopes", multiple=True, help="A permission that it has; give it several times.")
 @click.option(
     "--days",
-    type=click.FloatRange(min=0, min_open=True),
-    default=_USUAL_DAYS,
-    show_default=True,
-    help="How long it is good.",
+    type=Range(0, _MOST_DAYS, min_open=True),
+    help=f"How long it is good.  [default: {_USUAL_DAYS:g}]",
 )
 @click.option("--never-ends", is_flag=True, help="It is good until it is revoked.")
 @as_json
 @click.pass_obj
 def create(
-    app: str | None, owner: str, *, scopes: tuple[str, ...], days: float, never_ends: bool, as_json: bool
+    app: str | None,
+    owner: str,
+    *,
+    scopes: tuple[str, ...],
+    days: float | None,
+    never_ends: bool,
+    as_json: bool,
 ) -> None:
     """Make a key for OWNER, and show it once: nobody can read it again.
 
     What it may do are the permissions that `requires` in the routes names, and operations:read.
     """
+    if never_ends and days is not None:
+        raise click.UsageError("Give --days or --never-ends, not both.")
     if problem := _OWNER.problem(owner.strip()):
         raise UnusableInput(f"The owner of a key {problem}.")
+    if not owner.strip().isprintable():
+        raise UnusableInput("The owner of a key has to be one line of text, such as warehouse.")
     with opened(app) as atomos:
         _refuse_unknown(atomos, scopes)
         now = datetime.now(UTC)
-        ends = None if never_ends else now + timedelta(days=days)
+        ends = None if never_ends else now + timedelta(days=_USUAL_DAYS if days is None else days)
         _show(_mint(atomos, owner.strip(), scopes, now, ends), as_json=as_json)
 
 
@@ -82,7 +103,7 @@ def list_(app: str | None, *, as_json: bool) -> None:
 @click.argument("key")
 @click.option(
     "--overlap",
-    type=click.FloatRange(min=0),
+    type=Range(0, _MOST_HOURS),
     default=24.0,
     show_default=True,
     help="Hours for which the old one is good beside the new one; zero ends it now.",
@@ -93,9 +114,7 @@ def rotate(app: str | None, key: str, *, overlap: float, as_json: bool) -> None:
     """Make a key like KEY, with the same owner, permissions and life, and let KEY end."""
     with opened(app) as atomos:
         kept = atomos.container.core.keys()
-        old, now = kept.find(key), datetime.now(UTC)
-        if old is None:
-            raise not_found("key", key, [each.id for each in kept.listed()])
+        old, now = _known(kept, key), datetime.now(UTC)
         if not old.is_good(now):
             raise UnusableInput(f"The key {key} has ended; make a new one with `atomos keys create`.")
         ends = None if old.expires_at is None else now + (old.expires_at - old.created_at)
@@ -111,11 +130,25 @@ def rotate(app: str | None, key: str, *, overlap: float, as_json: bool) -> None:
 def revoke(app: str | None, key: str, *, as_json: bool) -> None:
     """End KEY for ever. Within five seconds no process accepts it any more."""
     with opened(app) as atomos:
-        ended = atomos.container.core.keys().revoke(key)
+        kept = atomos.container.core.keys()
+        ended = kept.revoke(_known(kept, key).id)
     if as_json:
         say_json(_plain(ended))
     else:
         click.echo(f"{key} of {ended.owner} is revoked.")
+
+
+def _known(kept: Keys, key: str) -> Key:
+    from atomos.core.service.credentials import id_of
+
+    if (id_ := id_of(key)) is not None:
+        raise UnusableInput(
+            f"That is a whole key, which belongs into no command line; give only its id: {id_}."
+        )
+    found = kept.find(key)
+    if found is None:
+        raise not_found("key", key, [each.id for each in kept.listed()])
+    return found
 
 
 def _mint(

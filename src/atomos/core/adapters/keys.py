@@ -12,6 +12,7 @@ import structlog
 
 from ..service.credentials import Key, Keys, UnknownKey
 from .database import Database
+from .database_errors import explain
 from .log_sql import LogSql, Now, snapshot, writing
 
 _LOG = structlog.get_logger("atomos.security")
@@ -76,8 +77,11 @@ class SqlKeys(Keys):
 
     def used(self, last: Mapping[str, datetime]) -> None:
         """Note when keys were used last."""
-        with writing(self._database, self._now) as log:
-            log.change_each(_USED, [{"id": id_, "at": log.at(at)} for id_, at in sorted(last.items())])
+        try:
+            with writing(self._database, self._now) as log:
+                log.change_each(_USED, [{"id": id_, "at": log.at(at)} for id_, at in sorted(last.items())])
+        except Exception as error:
+            raise explain(error, "API keys") or error from error
 
 
 def _known(log: LogSql, id_: str) -> Key:

@@ -74,7 +74,7 @@ class Keys(ABC):
 
     @abstractmethod
     def used(self, last: Mapping[str, datetime]) -> None:
-        """Note when keys were used last."""
+        """Note when keys were used last. Raises `Conflict` and `Unavailable` where it cannot be noted now."""
 
 
 class Minted(NamedTuple):
