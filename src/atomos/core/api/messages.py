@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +13,16 @@ from ..domain import errors
 from ..domain.errors import DomainError
 from ..service.bus import MessageBus
 from ..service.envelope import Principal
-from ..service.following import Followed, Progress
+from ..service.following import TAKEN_BACK, Followed, Progress
 from .later import RETRY_SECONDS
-from .problems import KINDS, TYPE
+from .problems import KINDS, TYPE, Kind
+
+_TAKEN_BACK = Kind(
+    "taken-back",
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    "Taken back",
+    "It was taken back before it was done. Send it again if it is still wanted.",
+)
 
 
 def show(bus: MessageBus, message_id: UUID, principal: Principal) -> Response:
@@ -33,8 +41,7 @@ def _told(followed: Followed) -> dict[str, Any]:
     if followed.state is Progress.DONE:
         said["result"] = None if followed.answer is None else json.loads(followed.answer)["value"]
     elif followed.state is Progress.FAILED:
-        refused = getattr(errors, followed.kind, DomainError) if followed.kind else Exception
-        kind = KINDS[refused]
+        kind = _kind(followed.kind)
         said["problem"] = {
             "type": TYPE + kind.slug,
             "title": kind.title,
@@ -42,3 +49,9 @@ def _told(followed: Followed) -> dict[str, Any]:
             "detail": kind.detail or followed.said,
         }
     return said
+
+
+def _kind(name: str | None) -> Kind:
+    if name == TAKEN_BACK:
+        return _TAKEN_BACK
+    return KINDS[Exception if name is None else getattr(errors, name, DomainError)]

@@ -13,6 +13,10 @@ OPERATOR = "operations:read"
 """The permission to look at what others sent."""
 
 
+TAKEN_BACK = "taken back"
+"""In place of a class of errors: somebody decided that it is not done."""
+
+
 class Progress(StrEnum):
     """How far it has come."""
 
@@ -28,7 +32,8 @@ class Followed(NamedTuple):
     """How far an event has come.
 
     `answer` is what its sender would have been told, as JSON text, None before. When it failed, `kind` is the class
-    of domain errors that refused it (`NotFound`) with its sentence in `said`; None for any other failure.
+    of domain errors that refused it (`NotFound`) with its sentence in `said`, or `TAKEN_BACK`; None for any other
+    failure.
     """
 
     state: Progress
@@ -37,7 +42,7 @@ class Followed(NamedTuple):
     said: str = ""
 
 
-_GIVEN_UP: Collection[Status] = (Status.DEAD, Status.PARKED, Status.DISCARDED)
+_GIVEN_UP: Collection[Status] = (Status.DEAD, Status.PARKED)
 
 
 def follow(stored: Stored, plan: EventPlan | None) -> Followed:
@@ -45,6 +50,8 @@ def follow(stored: Stored, plan: EventPlan | None) -> Followed:
     if stored.answer is not None:
         return Followed(Progress.DONE, stored.answer)
     for step in stored.steps:
+        if step.status is Status.DISCARDED:
+            return Followed(Progress.FAILED, None, TAKEN_BACK)
         if step.status in _GIVEN_UP:
             error = step.errors[0] if step.errors else {}
             return Followed(
