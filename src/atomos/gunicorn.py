@@ -1,6 +1,7 @@
 """How gunicorn serves: processes and threads from the settings; connections and the worker come after the fork."""
 
 import os
+import resource
 import shutil
 import tempfile
 from typing import Any
@@ -12,14 +13,24 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics
 from prometheus_client import multiprocess  # noqa: E402
 
 from atomos.bootstrap import load_settings  # noqa: E402
+from atomos.connections import Limits, PatientWorker  # noqa: E402
 
 _settings = load_settings()
 _http = _settings.http
 
+
+class Worker(PatientWorker):
+    """Serves whole requests, within the limits of the settings."""
+
+    limits = Limits(_http.head_timeout, _http.body_timeout, _http.answer_timeout, _http.max_body_bytes)
+
+
 bind = f"{_http.host}:{_http.port}"
 workers = _http.processes
 threads = _http.threads
-worker_class = "gthread"
+worker_class = Worker
+# A connection is an open file, and the database needs some, too.
+worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 # The kernel spreads connections evenly over the processes.
 reuse_port = True
 control_socket_disable = True

@@ -203,6 +203,15 @@ class HttpSettings:
     docs: bool = True
     """Whether there is a page to read the document and to try it, `/docs`. Default: true; in production: false."""
 
+    head_timeout: Seconds = 10.0
+    """Seconds that a client may take to send the first line and the header fields; past it: 408."""
+
+    body_timeout: Seconds = 30.0
+    """Seconds that a client may take to send the body after that; past it: 408."""
+
+    answer_timeout: Seconds = 30.0
+    """Seconds that a client may take to receive its answer; past it the connection is closed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecuritySettings:

@@ -17,7 +17,7 @@ import httpx2
 
 from atomos.serving import gunicorn
 
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 
 
