@@ -136,7 +136,7 @@ def test_a_token_that_is_not_as_it_has_to_be_is_refused_for_that(
     token = attack.make(provider)
     began = time.monotonic()
     answer = send(edge, token)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert (answer.status_code, answer.content_type) == (401, "application/problem+json")
     assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
     assert attack.reason in answer.json["detail"]
@@ -233,6 +233,22 @@ def test_api_keys_and_tokens_go_side_by_side(
     made = mint("ana", ["stock:read"], SECRET, datetime.now(UTC))
     guarded.container.core.keys().add(made.key)
     assert send(http, made.token).status_code == send(http, good(provider)).status_code == 200
+
+
+def test_the_document_says_whose_tokens_are_taken(serve: Serve, provider: IdentityProvider) -> None:
+    document = client_of(serve(provider)).get("/openapi.json").json
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["token"]["openIdConnectUrl"] == f"{provider.issuer}/.well-known/openid-configuration"
+    assert "key" in schemes
+    asked = document["paths"]["/allocation/batches"]["post"]["security"]
+    assert asked == [{"key": ["stock:write"]}, {"token": ["stock:write"]}]
+    undiscovered = client_of(serve(provider, jwks_url=provider.jwks_url)).get("/openapi.json").json
+    told = undiscovered["components"]["securitySchemes"]["token"]
+    assert (told["type"], told["scheme"], told["bearerFormat"]) == ("http", "bearer", "JWT")
+
+
+def test_the_document_of_a_service_without_keys_mentions_none(edge: FlaskClient) -> None:
+    assert list(edge.get("/openapi.json").json["components"]["securitySchemes"]) == ["token"]
 
 
 def principals(atomos: Atomos) -> list[str]:

@@ -155,14 +155,12 @@ def test_a_key_that_was_withdrawn_is_not_accepted_for_longer_than_refresh(
 def test_from_half_of_refresh_on_the_keys_are_fetched_while_nobody_waits(
     provider: IdentityProvider, accept: Accept, elapsed: Elapsed
 ) -> None:
-    accepted = accept()
+    accepted = accept(jwks_url=provider.jwks_url)
     token = provider.token()
     check(accepted, token)
     elapsed.seconds += TIMES.refresh / 2
-    with provider.slow(0.5):
-        began = time.monotonic()
-        check(accepted, token)
-        assert time.monotonic() - began < 0.4
+    with provider.slow(2):
+        assert timed(lambda: check(accepted, token)) < 1.5
         until(lambda: fetches(provider) == 2)
     until(lambda: accepted._tokens.ring._held.since > 1000 + TIMES.refresh / 2)
     elapsed.seconds += TIMES.refresh / 2 + 1
@@ -296,7 +294,7 @@ def test_many_threads_that_need_keys_make_one_fetch(provider: IdentityProvider, 
 def test_nobody_waits_longer_than_the_time_out_and_who_has_a_known_key_not_at_all(
     provider: IdentityProvider, accept: Accept, elapsed: Elapsed
 ) -> None:
-    accepted = accept(timeout=0.3)
+    accepted = accept(timeout=2.0)
     token = provider.token()
     check(accepted, token)
     elapsed.seconds += TIMES.pause
@@ -304,11 +302,11 @@ def test_nobody_waits_longer_than_the_time_out_and_who_has_a_known_key_not_at_al
         made_up = [provider.token(headers={"kid": f"made-up-{number}"}) for number in range(8)]
         waiting = [threads.submit(timed, lambda t=each: check(accepted, t)) for each in made_up]  # type: ignore[misc]
         until(lambda: any(t.name == "atomos-oidc" for t in threading.enumerate()))
-        assert timed(lambda: accepted.principal(token)) < 0.25
-        assert all(each.result() < 0.3 + 0.5 for each in waiting)
+        assert timed(lambda: accepted.principal(token)) < 1.5
+        assert all(each.result() < 2.0 + 3.0 for each in waiting)
         # It is known to be in trouble now: nobody waits for it any more.
-        assert timed(lambda: check(accepted, provider.token(headers={"kid": "made-up-9"}))) < 0.25
-        assert timed(lambda: check(accepted, token)) < 0.25
+        assert timed(lambda: check(accepted, provider.token(headers={"kid": "made-up-9"}))) < 1.5
+        assert timed(lambda: check(accepted, token)) < 1.5
 
 
 def timed(act: Callable[[], object]) -> float:
@@ -347,7 +345,7 @@ def test_a_fetch_that_never_ends_keeps_nobody_waiting_and_another_is_begun_after
     url, stopped = dripping
     accepted, token = accept(jwks_url=url, timeout=0.2), provider.token()
     for _ in range(3):
-        assert timed(lambda: check(accepted, token)) < 1
+        assert timed(lambda: check(accepted, token)) < 5
         with pytest.raises(Unavailable):
             check(accepted, token)
         elapsed.seconds += 10
@@ -520,18 +518,28 @@ def test_while_the_provider_is_away_a_known_key_is_200_and_an_unknown_one_503(
         assert (answer.status_code, answer.content_type) == (503, "application/problem+json")
         assert 1 <= int(answer.headers["Retry-After"]) <= 10
         assert provider.issuer not in answer.text
-        warned = http.get("/health/ready").json["warnings"]["identity"]
-        assert warned == "The keys of the identity provider cannot be fetched; the log says why."
+        assert (
+            warnings(http, provider)["identity"]
+            == "The keys of the identity provider cannot be fetched; the log says why."
+        )
     elapsed.seconds += TIMES.pause
     assert ask(http, provider.token(scope="stock:read", headers={"kid": "made-up"})).status_code == 401
-    assert "identity" not in http.get("/health/ready").json.get("warnings", {})
+    assert "identity" not in warnings(http, provider)
 
 
-def test_a_provider_without_keys_is_told_as_a_warning(http: FlaskClient, provider: IdentityProvider) -> None:
+def warnings(http: FlaskClient, provider: IdentityProvider) -> Any:
+    headers = {"Authorization": f"Bearer {provider.token('olga', scope='operations:read')}"}
+    return http.get("/health/ready", headers=headers).json.get("warnings", {})
+
+
+def test_a_provider_without_keys_is_told_as_a_warning(
+    http: FlaskClient, guarded: Atomos, provider: IdentityProvider
+) -> None:
     provider.keys[:] = [new_key("RS256")]
-    assert "identity" not in http.get("/health/ready").json.get("warnings", {})
+    look = guarded.warnings()["identity"]
+    assert look() is None
     assert ask(http, provider.token(key=new_key("ES256"))).status_code == 401
-    assert "no key that oidc.algorithms can use" in http.get("/health/ready").json["warnings"]["identity"]
+    assert look() == "The identity provider has no key that oidc.algorithms can use."
 
 
 def test_new_keys_are_logged_by_their_ids(
