@@ -21,6 +21,7 @@ from werkzeug.serving import make_server
 
 from atomos.allocation.api import loading
 from atomos.allocation.api.commands import commands
+from atomos.allocation.api.lanes import in_lanes
 from atomos.allocation.api.rows import BATCHES, LINES, Row, UnusableFile, read_rows
 from atomos.allocation.api.rows import Request as RowRequest
 from atomos.core.domain import AtomosError
@@ -210,7 +211,7 @@ def row(sku: str, line: int) -> Row:
 def test_one_lane_works_in_the_order_of_the_file() -> None:
     seen: list[int] = []
     rows = (row(f"sku-{number % 7}", number) for number in range(500))
-    loading.in_lanes(rows, lambda each: seen.append(each.line), 1, threading.Event())
+    in_lanes(rows, lambda each: seen.append(each.line), 1, threading.Event())
     assert seen == list(range(500))
 
 
@@ -225,7 +226,7 @@ def test_rows_of_one_sku_are_worked_on_in_order_whatever_the_number_of_lanes(lan
         with lock:
             seen.setdefault(each.request.sku, []).append(each.line)
 
-    loading.in_lanes(rows, work, lanes, threading.Event())
+    in_lanes(rows, work, lanes, threading.Event())
     assert sum(map(len, seen.values())) == 500
     assert all(numbers == sorted(numbers) for numbers in seen.values())
 
@@ -235,7 +236,7 @@ def test_the_first_error_ends_all_lanes() -> None:
         raise loading.Stopped(f"row {each.line}")
 
     with pytest.raises(loading.Stopped, match="row 0"):
-        loading.in_lanes((row("CHAIR", number) for number in range(10_000)), work, 4, threading.Event())
+        in_lanes((row("CHAIR", number) for number in range(10_000)), work, 4, threading.Event())
 
 
 # A service that does as a test says
@@ -363,6 +364,32 @@ def test_who_may_not_load_is_told_at_once(service: HTTPServer, tmp_path: Path) -
     assert "does not allow it: It requires orders:write." in result.stderr
     assert len(posted(service)) < 10
     assert json.loads(result.stdout)["lines"]["not_sent"] == 200
+
+
+def test_a_key_in_a_file_is_sent_with_every_request_and_shown_nowhere(
+    service: HTTPServer, tmp_path: Path
+) -> None:
+    file = written(tmp_path / "key", "atk_abcdefghijkl_secret")
+    result = sending(service, tmp_path, ALLOCATED, **{"key-file": file})
+    assert {each.headers["Authorization"] for each, _ in service.log} == {"Bearer atk_abcdefghijkl_secret"}
+    assert "secret" not in result.output
+
+
+def test_who_needs_a_key_and_has_none_is_told_before_anything_is_sent(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    answer = problem(401, "This needs credentials.")
+    httpserver.expect_request("/allocation/batches").respond_with_handler(taking(answer))
+    result = sending(httpserver, tmp_path, ALLOCATED, code=1)
+    assert "This needs credentials. Nothing more was sent. Give --key-file a file" in result.stderr
+    assert posted(httpserver) == []
+
+
+@pytest.mark.parametrize("content", ["", "  ", "two keys", "atk_é"])
+def test_a_file_without_a_key_is_refused(service: HTTPServer, tmp_path: Path, content: str) -> None:
+    file = written(tmp_path / "key", content)
+    result = sending(service, tmp_path, ALLOCATED, code=2, **{"key-file": file})
+    assert "has to have one API key in it" in result.stderr
 
 
 def test_fields_that_the_service_names_are_in_the_reason(service: HTTPServer, tmp_path: Path) -> None:

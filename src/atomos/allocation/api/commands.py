@@ -64,6 +64,9 @@ def _address(_context: click.Context, _option: click.Parameter, url: str) -> str
     show_default=True,
     help="Seconds to wait for a service that is away.",
 )
+@click.option(
+    "--key-file", type=_FILE, help="A file with the API key to send, where the service asks for one."
+)
 @click.option("--run", default="", help="A name for this run; another name has every row judged again.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def load(
@@ -74,6 +77,7 @@ def load(
     concurrency: int,
     rejects: Path | None,
     patience: float,
+    key_file: Path | None,
     run: str,
     as_json: bool,
 ) -> None:
@@ -102,13 +106,25 @@ def load(
         raise click.BadParameter(f"{rejects} is one of the files to load.", param_hint="--rejects")
     report = Report()
     with ExitStack() as stack:
-        what = Load(url, batches, lines, rejects, concurrency, patience, run)
+        what = Load(url, batches, lines, rejects, concurrency, patience, run, _token(key_file))
         carry_out(what, report, _progress(stack))
     _show(report, rejects, as_json)
     if report.stopped:
         click.echo(report.stopped, err=True)
     if not report.is_whole:
         raise click.exceptions.Exit(1)
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    token = file.read_text("utf-8", "replace").strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise click.BadParameter(
+            f"{file} has to have one API key in it, such as `atomos keys create` prints.",
+            param_hint="--key-file",
+        )
+    return token
 
 
 def _beside(source: Path) -> Path:

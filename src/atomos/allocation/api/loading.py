@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import queue
 import random
 import threading
 import time
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -19,6 +17,7 @@ import httpx2
 
 from atomos.core.domain import AtomosError
 
+from .lanes import in_lanes
 from .rows import BATCHES, LINES, Kind, Request, Row, count_rows, read_rows
 
 OUTCOMES: Mapping[str, tuple[str, ...]] = {
@@ -32,7 +31,6 @@ _NOT_ALLOWED = frozenset((401, 403))
 _TRIES_OF_A_FAILURE = 3
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
-_LANE_LENGTH = 32
 _PROBLEM = "application/problem+json"
 
 
@@ -50,7 +48,8 @@ class Outcome(NamedTuple):
 class Load(NamedTuple):
     """What to send, and where to. Either file may be None.
 
-    `patience` is in seconds; `run` is a part of every idempotency key; `rejects` is written anew.
+    `patience` is in seconds; `run` is a part of every idempotency key; `rejects` is written anew. `token` is sent
+    with every request, None where the service asks for none.
     """
 
     url: str
@@ -60,6 +59,7 @@ class Load(NamedTuple):
     concurrency: int = 4
     patience: float = 60.0
     run: str = ""
+    token: str | None = None
 
 
 class Progress(NamedTuple):
@@ -134,7 +134,8 @@ class Sender:
         self._patience = load.patience
         self._stopping = stopping
         limits = httpx2.Limits(max_connections=load.concurrency, max_keepalive_connections=load.concurrency)
-        self._client = httpx2.Client(limits=limits, timeout=30.0)
+        credentials = {} if load.token is None else {"Authorization": f"Bearer {load.token}"}
+        self._client = httpx2.Client(limits=limits, timeout=30.0, headers=credentials)
 
     def close(self) -> None:
         """Close every connection."""
@@ -143,6 +144,8 @@ class Sender:
     def find(self) -> None:
         """Make sure that the URL leads to the service. Raises `Stopped`."""
         response = self._patiently(lambda: self._client.get(f"{self._url}/allocation/batches?limit=1"))
+        if response.status_code in _NOT_ALLOWED:
+            raise self._refused(response)
         if response.status_code != httpx2.codes.OK or "items" not in _document(response):
             raise self._strange(response)
 
@@ -155,7 +158,7 @@ class Sender:
             return Outcome("failed", f"{response.status_code} {_detail(response)}")
         if response.is_client_error and response.headers.get("content-type", "").startswith(_PROBLEM):
             if response.status_code in _NOT_ALLOWED:
-                raise Stopped(f"{self._url} does not allow it: {_detail(response)} Nothing more was sent.")
+                raise self._refused(response)
             return Outcome("rejected", f"{response.status_code} {_detail(response)}")
         if response.status_code not in (httpx2.codes.OK, httpx2.codes.CREATED):
             raise self._strange(response)
@@ -184,6 +187,12 @@ class Sender:
         return Stopped(
             f"{self._url} could not be used for {self._patience:g} s ({said}). What was sent is kept: "
             "run the same command again when the service is back, and it goes on where it stopped."
+        )
+
+    def _refused(self, response: httpx2.Response) -> Stopped:
+        return Stopped(
+            f"{self._url} does not allow it: {_detail(response)} Nothing more was sent. Give --key-file a file "
+            "with an API key that may stock:read, stock:write and orders:write."
         )
 
     def _strange(self, response: httpx2.Response) -> Stopped:
@@ -244,54 +253,6 @@ class _Work:
                 self._rejects.add(row, outcome.reason)
             self._counts[outcome.name] += 1
             self._progress.ended()
-
-
-def in_lanes(rows: Iterable[Row], work: Callable[[Row], None], lanes: int, stopping: threading.Event) -> None:
-    """Hand each row to the thread of its SKU's lane. The first error ends all lanes, and is raised."""
-    queues: list[queue.Queue[Row | None]] = [queue.Queue(_LANE_LENGTH) for _ in range(lanes)]
-    errors: list[BaseException] = []
-
-    def run(lane: queue.Queue[Row | None]) -> None:
-        while (row := lane.get()) is not None:
-            try:
-                if not stopping.is_set():
-                    work(row)
-            except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that waits
-                errors.append(error)
-                stopping.set()
-
-    threads = [threading.Thread(target=run, args=(lane,), daemon=True) for lane in queues]
-    for thread in threads:
-        thread.start()
-    try:
-        for row in rows:
-            queues[_lane(row, lanes)].put(row)
-            if stopping.is_set():
-                break
-    except BaseException:
-        stopping.set()
-        raise
-    finally:
-        for lane in queues:
-            lane.put(None)
-        _wait(threads, stopping)
-    if errors:
-        raise errors[0]
-
-
-def _wait(threads: list[threading.Thread], stopping: threading.Event) -> None:
-    try:
-        for thread in threads:
-            thread.join()
-    except KeyboardInterrupt:
-        stopping.set()
-        for thread in threads:
-            thread.join()
-        raise
-
-
-def _lane(row: Row, lanes: int) -> int:
-    return zlib.crc32(row.request.sku.encode()) % lanes if row.request else row.line % lanes
 
 
 def _judged(kind: Kind, response: httpx2.Response) -> str:
