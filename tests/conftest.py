@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,18 @@ structlog.configure(
     # Where the service writes it too: what a command prints is for its reader alone.
     logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
 )
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Logging is the process's: what a command sets up for itself is not there for the next test."""
+    root, config = logging.getLogger(), structlog.get_config()
+    level = root.level
+    yield
+    structlog.configure(**config)
+    root.setLevel(level)
+    root.handlers[:] = [each for each in root.handlers if each.name != "atomos"]
+
 
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.services)]
 
