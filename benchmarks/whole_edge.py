@@ -1,8 +1,8 @@
 """What the whole edge costs the reference service: an order line with all of it, beside a bare view on the same bus.
 
 With it: an API key is asked for, the request has an `Idempotency-Key`, a condition, a correlation id and a trace,
-and takes gzip; Atomos validates, checks permissions and sets its headers. Without it (`bare_edge.py`): a Flask
-view makes the same event from the JSON and emits it on the same bus.
+and takes gzip; Atomos counts it, validates, checks permissions and sets its headers. Without it (`bare_edge.py`): a
+Flask view makes the same event from the JSON and emits it on the same bus.
 
 `python benchmarks/whole_edge.py` measures processor time of one thread, part by part, and then requests a second
 through gunicorn (two processes of four threads). PostgreSQL is expected on the loopback; it makes a database of its
@@ -36,6 +36,8 @@ TITLE = "The whole edge: POST of an order line on PostgreSQL"
 MOST_PERCENT = 15.0
 TURNS, TABLES, ROUNDS = int(os.environ.get("T", 12)), int(os.environ.get("TT", 4)), 14
 SECRET = "7rVq2c0w-Jt9zX4uLh1nE8ybKf5mGd3s"
+# Counted like any other, and never reached.
+LIMITS = {f"ATOMOS_LIMITS__{each}": "100000000/minute" for each in ("PRINCIPAL", "ADDRESS")}
 
 WITHOUT, OPEN, WITH = "without the edge", "validation, headers", "with all of it"
 PACKAGES = ("flask", "werkzeug", "gunicorn", "sqlalchemy", "psycopg", "marshmallow")
@@ -125,6 +127,7 @@ def cost(url: str, token: str) -> tuple[list[str], Bar]:
 def with_edge(*, authentication: bool = True) -> Flask:
     """The reference service, as it is in production."""
     os.environ["ATOMOS_SECURITY__AUTHENTICATION"] = str(authentication).lower()
+    os.environ |= LIMITS
     return serve()
 
 
@@ -132,6 +135,7 @@ def rate(url: str, token: str) -> tuple[list[str], Bar]:
     """Compare requests a second, through gunicorn."""
     with ExitStack() as stack:
         os.environ["ATOMOS_SECURITY__AUTHENTICATION"] = "true"
+        os.environ |= LIMITS
         whole = stack.enter_context(served("wsgi:app", *AS_CONFIGURED))
         bare = stack.enter_context(
             served("bare_edge:application()", *AS_CONFIGURED, "--pythonpath", str(HERE))

@@ -17,10 +17,14 @@ from atomos.core.adapters import CORE, History, exposition, logs, pending, upgra
 from atomos.core.adapters.health import LogHealth
 from atomos.core.api.app import Installation, install
 from atomos.core.api.emitting import permit_operators
+from atomos.core.api.exposure import Exposure
+from atomos.core.api.proxies import BehindProxies
 from atomos.core.api.security import API_KEY, Guard, token_of
+from atomos.core.api.sharing import Sharing
 from atomos.core.container import Context, flaws, offers_of
 from atomos.core.service import Finding, JoinedRoutes, MessageBus, Offers, WiringError, Worker
 from atomos.core.service.checks import check
+from atomos.core.service.limits import Counts, Limit, Rate
 from atomos.core.service.threads import Chore
 from atomos.finding import NoApplication, find_container
 from atomos.production import refuse_unprotected
@@ -68,6 +72,8 @@ class Atomos:
         self.refuse_unprotected(debug=app.debug)
         app.config["MAX_CONTENT_LENGTH"] = self.settings.http.max_body_bytes
         self._install(app)
+        if proxies := self.settings.http.trusted_proxies:
+            app.wsgi_app = BehindProxies(app.wsgi_app, proxies)  # type: ignore[method-assign]
         app.add_url_rule("/metrics", "atomos.metrics", self._metrics)
         app.extensions["atomos"] = self
         return app
@@ -124,6 +130,7 @@ class Atomos:
                 for each in self.guard.authenticators:
                     closing.callback(each.close)
             closing.callback(self.container.core.wake().close)
+            closing.callback(self.container.core.counts().close)
             for worker in self._workers:
                 closing.callback(worker.stop)
             self._workers.clear()
@@ -141,6 +148,7 @@ class Atomos:
             "worker": health.without_worker,
             "transaction": health.open_transaction,
             **({"identity": core.oidc().trouble} if self.settings.oidc.issuer is not None else {}),
+            **({"limits": core.counts().trouble} if self.settings.limits.storage is not None else {}),
         }
 
     def _install(self, app: Flask) -> Installation:
@@ -157,6 +165,17 @@ class Atomos:
             description=project.summary,
             server=self.settings.http.public_url,
             page=self.settings.http.docs,
+            exposure=self._exposure(),
+        )
+
+    def _exposure(self) -> Exposure:
+        http, limits, cors = self.settings.http, self.settings.limits, self.settings.cors
+        counts = self.container.core.counts
+        return Exposure(
+            http.allowed_hosts,
+            _limit("principal", "requests of this principal", limits.principal, counts),
+            _limit("address", "requests from this address", limits.address, counts),
+            Sharing(cors.origins, cors.max_age),
         )
 
     def _chores(self) -> list[Chore]:
@@ -208,7 +227,14 @@ def serve() -> Flask:
     """Make the WSGI application. Nothing is opened and no thread starts before `start`, which is after the fork."""
     atomos = build()
     logs.configure(atomos.settings.log.level, atomos.settings.log.format)
-    return atomos.init_app(Flask("atomos"))
+    app = Flask("atomos")
+    # A path has one way to write it; Flask would send who doubles a slash to wherever `Host` says.
+    app.url_map.merge_slashes = False
+    return atomos.init_app(app)
+
+
+def _limit(name: str, what: str, rate: str | None, counts: Callable[[], Counts]) -> Limit | None:
+    return None if rate is None else Limit(name, what, Rate.of(rate), counts())
 
 
 def _refuse_unnamed(container: type[containers.DeclarativeContainer], contexts: tuple[Context, ...]) -> None:
@@ -247,6 +273,8 @@ def _config(settings: Settings) -> dict[str, Any]:
         "http",
         "security",
         "oidc",
+        "limits",
+        "cors",
         "log",
     )
     own = {name: asdict(cast(Any, section)) for name, section in settings.contexts.items()}

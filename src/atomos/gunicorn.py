@@ -34,6 +34,9 @@ worker_connections = min(1000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 
 # The kernel spreads connections evenly over the processes.
 reuse_port = True
 control_socket_disable = True
+# gunicorn would take the scheme, and SCRIPT_NAME, from whoever is on this machine; who is believed is said by
+# `http.trusted_proxies`.
+forwarded_allow_ips = ""
 graceful_timeout = 30
 timeout = 60
 loglevel = "warning"

@@ -6,8 +6,9 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_network
 
-from atomos.core.adapters.oidc import lacks_libraries
+from atomos.core.adapters import limits, oidc
 from atomos.core.api.endpoints import Endpoint
 from atomos.core.domain import Message
 from atomos.core.domain.addresses import is_loopback
@@ -53,8 +54,12 @@ def _of_settings(settings: Settings, *, debug: bool) -> Iterator[str]:
             "security.secret is missing, and so is oidc.issuer: for API keys, name a file with 32 random characters "
             "in ATOMOS_SECURITY__SECRET_FILE; for tokens of an identity provider, set oidc.issuer."
         )
-    if settings.oidc.issuer is not None and lacks_libraries():
+    if settings.oidc.issuer is not None and oidc.lacks_libraries():
         yield "oidc.issuer is set, and its libraries are missing; run `pip install 'atomos-framework[oidc]'`."
+    if settings.limits.storage is not None and limits.lacks_libraries():
+        yield "limits.storage is set, and its library is missing; run `pip install 'atomos-framework[redis]'`."
+    if everyone := [each for each in settings.http.trusted_proxies if not ip_network(each).prefixlen]:
+        yield f"http.trusted_proxies has {', '.join(everyone)}, so that anyone may say who asks; name the proxies."
     if security.secret is not None and _bits(security.secret) < _LEAST_BITS:
         yield "security.secret can be guessed; take random characters, such as `openssl rand -base64 32` gives."
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-UNSAID = frozenset(("content-type", "content-length", "date", "server", "connection", "transfer-encoding"))
+from atomos.core.api.protecting import ALWAYS, TLS_ONLY
+
+OF_THE_CONNECTION = ("content-type", "content-length", "date", "server", "connection", "transfer-encoding")
 """What OpenAPI leaves out, and what belongs to the connection and not to the answer."""
+
+FOR_BROWSERS = (*ALWAYS, TLS_ONLY[0], "Cache-Control")
+"""What every answer has, whatever is asked, and no caller needs to know."""
+
+UNSAID = frozenset(name.lower() for name in (*OF_THE_CONNECTION, *FOR_BROWSERS))
 
 
 def undocumented(written: dict[str, Any], method: str, path: str, response: Any) -> set[str]:

@@ -651,3 +651,43 @@ class TestTheFilesThatShip:
     def test_production_logs_for_machines_listens_to_all_and_has_no_page(self) -> None:
         settings = loaded({"ATOMOS_PROFILE": "production"}, CONFIG)
         assert (settings.log.format, settings.http) == ("json", HttpSettings(host="0.0.0.0", docs=False))  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("ATOMOS_LIMITS__ADDRESS", "600 a minute", "such as 600/minute"),
+        ("ATOMOS_LIMITS__PRINCIPAL", "0/minute", "such as 600/minute"),
+        ("ATOMOS_LIMITS__STORAGE", "memcached://h", "redis://HOST:PORT/NUMBER"),
+        ("ATOMOS_HTTP__ALLOWED_HOSTS", '["api.example.org:8000"]', "without a port"),
+        ("ATOMOS_HTTP__ALLOWED_HOSTS", '["API.example.org"]', "lower case"),
+        ("ATOMOS_HTTP__TRUSTED_PROXIES", '["10.0.0.1/8"]', "10.0.0.1/8 has host bits set"),
+        ("ATOMOS_HTTP__TRUSTED_PROXIES", '["proxy.example.org"]', "such as 10.0.0.0/8"),
+        ("ATOMOS_CORS__ORIGINS", '["https://app.example.org/"]', "'https://app.example.org/' is not"),
+        ("ATOMOS_CORS__ORIGINS", '["app.example.org"]', "https://HOST:PORT"),
+        ("ATOMOS_CORS__MAX_AGE", "-1", "from 0 to 86400"),
+    ],
+)
+def test_what_is_exposed_how_is_said_in_one_form(variable: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(folder=NOWHERE, environment={variable: value})
+    assert said in str(error.value)
+
+
+def test_what_is_exposed_how_is_read_from_the_environment() -> None:
+    given = load(
+        folder=NOWHERE,
+        environment={
+            "ATOMOS_LIMITS__ADDRESS": "600/minute",
+            "ATOMOS_LIMITS__STORAGE": f"redis://:{MARK}@db/0",
+            "ATOMOS_HTTP__ALLOWED_HOSTS": '["api.example.org", ".shop.example.org", "[::1]", "127.0.0.1"]',
+            "ATOMOS_HTTP__TRUSTED_PROXIES": '["10.0.0.0/8", "2001:db8::7"]',
+            "ATOMOS_CORS__ORIGINS": '["https://app.example.org", "http://localhost:3000"]',
+        },
+    )
+    assert given.limits.address == "600/minute"
+    assert given.http.trusted_proxies == ("10.0.0.0/8", "2001:db8::7")
+    assert len(given.http.allowed_hosts) == 4
+    assert given.cors.origins == ("https://app.example.org", "http://localhost:3000")
+    assert MARK not in repr(given)
+    assert MARK not in repr(given.limits)

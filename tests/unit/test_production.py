@@ -13,7 +13,7 @@ from atomos.bootstrap import find_container, load_settings
 from atomos.core.domain import AtomosError
 from atomos.core.service import PUBLIC
 from atomos.production import Requires, Unprotected, refuse_unprotected
-from atomos.settings import HttpSettings, OidcSettings, SecuritySettings, Settings
+from atomos.settings import HttpSettings, LimitsSettings, OidcSettings, SecuritySettings, Settings
 
 TOKENS = OidcSettings(issuer="https://login.example.org", audience="orders")
 GOOD = SecuritySettings(authentication=True, secret=secrets.token_urlsafe(32))
@@ -78,6 +78,28 @@ def test_libraries_that_are_missing_are_in_the_same_report(
     assert "pip install 'atomos-framework[oidc]'" in said
     assert "can be guessed" in said
     refuse_unprotected(settings(), requires, blueprint.endpoints, debug=False)
+
+
+def test_the_library_of_shared_counts_may_be_missing_too(
+    requires: Requires, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    counted = settings(limits=LimitsSettings(storage="redis://127.0.0.1:6379/0"))
+    assert "pip install 'atomos-framework[redis]'" in refused(counted, requires)
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
+def test_not_everyone_is_a_proxy(requires: Requires, network: str) -> None:
+    behind = HttpSettings(host="0.0.0.0", trusted_proxies=("10.0.0.0/8", network))  # noqa: S104
+    assert f"http.trusted_proxies has {network}, so that anyone may" in refused(
+        settings(http=behind), requires
+    )
+
+
+def test_production_limits_how_often_anyone_may_ask() -> None:
+    limits = load_settings(profile="production").limits
+    assert limits.principal
+    assert limits.address
 
 
 @pytest.mark.parametrize("secret", ["a" * 64, "ab" * 32, "password" * 5, "0123" * 10])

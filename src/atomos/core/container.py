@@ -14,6 +14,7 @@ from .adapters.database import Database, Sessions
 from .adapters.deliveries import SqlDeliveries
 from .adapters.health import HealthLimits, LogHealth
 from .adapters.keys import SqlKeys
+from .adapters.limits import counts_at
 from .adapters.message_log import SqlMessageLog
 from .adapters.migrations import History
 from .adapters.notifications import EmailNotifications, LogNotifications
@@ -156,6 +157,7 @@ class CoreContainer(containers.DeclarativeContainer):
         ),
         jwks_url=config.oidc.jwks_url,
     )
+    counts = providers.ThreadSafeSingleton(counts_at, config.limits.storage)
     workers = providers.ThreadSafeSingleton(SqlWorkers, database=database, codec=codec)
 
     health = providers.ThreadSafeSingleton(

@@ -1,5 +1,6 @@
 """Typed settings in layers: code, `default.toml`, the profile's file, the environment, secrets from files."""
 
+from .exposed import CorsSettings, LimitsSettings
 from .loading import load
 from .mistakes import Mistake, SettingsError
 from .oidc import OidcSettings
@@ -18,10 +19,12 @@ from .sections import (
 from .showing import Row
 
 __all__ = [
+    "CorsSettings",
     "DatabaseSettings",
     "DeliverySettings",
     "HealthSettings",
     "HttpSettings",
+    "LimitsSettings",
     "LogSettings",
     "Mistake",
     "NotificationsSettings",

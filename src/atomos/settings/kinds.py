@@ -71,6 +71,21 @@ DatabaseUrl = Annotated[
 StorageUrl = Annotated[str, Form("file://FOLDER or memory://", r"file://.+|memory://.*")]
 """Where files are kept."""
 
+Rate = Annotated[
+    str,
+    Form(
+        "a number and a time, such as 600/minute (second, minute, hour or day)",
+        r"[1-9][0-9]{0,8}/(second|minute|hour|day)",
+    ),
+]
+"""How often: so many in a time."""
+
+CountsUrl = Annotated[str, Form("redis://HOST:PORT/NUMBER or rediss://...", r"rediss?://.+")]
+"""A Redis that counts."""
+
+Hourly = Annotated[float, Between(0, 86_400)]
+"""A time of up to a day; zero is none."""
+
 Address = Annotated[str, Form("an e-mail address such as shop@example.org", r"[^\r\n]+@[^\r\n]+")]
 """An e-mail address, with or without a name in front of it."""
 

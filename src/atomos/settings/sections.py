@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.domain import Sensitive
+from .exposed import CorsSettings, Hosts, LimitsSettings, Proxies
 from .kinds import (
     Address,
     Count,
@@ -212,6 +213,12 @@ class HttpSettings:
     answer_timeout: Seconds = 30.0
     """Seconds that a client may take to receive its answer; past it the connection is closed."""
 
+    allowed_hosts: Hosts = ()
+    """The names in `Host` that are answered, `.example.org` with all below it; others are 400. Default: any."""
+
+    trusted_proxies: Proxies = ()
+    """The proxies, by address or network, whose `X-Forwarded-For` and `-Proto` count. Default: nobody's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecuritySettings:
@@ -275,6 +282,12 @@ class Settings:
     oidc: OidcSettings = field(default_factory=OidcSettings)
     """Whose bearer tokens are accepted."""
 
+    limits: LimitsSettings = field(default_factory=LimitsSettings)
+    """How often anyone may ask."""
+
+    cors: CorsSettings = field(default_factory=CorsSettings)
+    """Which web pages of other origins may read answers."""
+
     log: LogSettings = field(default_factory=LogSettings)
     """What is logged, and how."""
 
@@ -306,6 +319,8 @@ SECTIONS: Mapping[str, type[Any]] = {
     "http": HttpSettings,
     "security": SecuritySettings,
     "oidc": OidcSettings,
+    "limits": LimitsSettings,
+    "cors": CorsSettings,
     "log": LogSettings,
 }
 """The sections that every service has, in the order in which they are shown."""

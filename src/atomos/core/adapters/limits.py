@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from importlib.util import find_spec
 from time import monotonic, time
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from ..service.errors import MissingExtra
 from ..service.limits import Counts
 
 if TYPE_CHECKING:
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-IN_PROCESS = "memory://"
-"""The URL of counts that each process keeps for itself."""
+EXTRA = "redis"
+"""The extra that brings the libraries."""
 
 AWAY_SECONDS = 5.0
 """So long a Redis that did not answer is not asked again by requests."""
@@ -144,9 +146,18 @@ class RedisCounts(Counts):
             _log.warning("limits.storage_back")
 
 
+def lacks_libraries() -> bool:
+    """Whether the extra `redis` is not installed."""
+    return find_spec("redis") is None
+
+
 def counts_at(url: str | None) -> Counts:
-    """Give the counts that a URL names; None counts in this process."""
-    return ProcessCounts() if url in (None, IN_PROCESS) else RedisCounts(url)
+    """Give the counts that a URL names, `redis://...`; None counts in this process. Raises `MissingExtra`."""
+    if url is None:
+        return ProcessCounts()
+    if lacks_libraries():
+        raise MissingExtra(EXTRA, "limits.storage is set")
+    return RedisCounts(url)
 
 
 def _storage(url: str) -> RedisStorage:

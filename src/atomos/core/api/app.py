@@ -18,11 +18,14 @@ from . import messages
 from .compressing import compress
 from .emitting import correlation_id, operates, principal
 from .entrypoints import Entrypoints
+from .exposure import INSIDE, Exposure, admit_by
 from .health import NOT_READY, Check, Health, failing, told
 from .openapi import as_text, document
 from .page import add_page
 from .problems import answer_with_problem, problem
+from .protecting import protect
 from .security import OPEN, Guard
+from .sharing import share
 
 _JSON = "application/json"
 
@@ -61,18 +64,21 @@ def install(
     description: str = "",
     server: str = "/",
     page: bool = True,
+    exposure: Exposure = INSIDE,
 ) -> Installation:
     """Add entrypoints to a Flask application, new or not, and what every one of their requests may expect.
 
     Adds `/openapi.json` and, unless `page` is false, `/docs` to read and try it; `/health/live` and `/health/ready`,
-    which `checks` decide and where `warnings` are only told; and `X-Correlation-ID` to every response. Every error of
-    the entrypoints is answered with a problem, and so are errors that Flask itself makes, such as 404 and 405. Error
-    handlers that the application has of its own, for a status or a class, come first, as they do in Flask; the errors
-    of its other views only lose Flask's plain page.
+    which `checks` decide and where `warnings` are only told; `X-Correlation-ID` to every response, and to its own
+    the headers that keep browsers from misusing them. Every error of the entrypoints is answered with a problem, and
+    so are errors that Flask itself makes, such as 404 and 405. Error handlers that the application has of its own,
+    for a status or a class, come first, as they do in Flask; the errors of its other views only lose Flask's plain
+    page.
 
     `bus` must know every message of the blueprints; `guard` says who sent a request, by default anyone may do
-    anything. The others are for the document: `server` is the URL that its paths begin at. Raises `WiringError` with
-    all mistakes, and `ValueError` for an application that was installed before; then nothing was added.
+    anything; `exposure` says under which hosts, how often, and to pages of which other origins it answers. The others
+    are for the document: `server` is the URL that its paths begin at. Raises `WiringError` with all mistakes, and
+    `ValueError` for an application that was installed before; then nothing was added.
     """
     if "atomos" in app.extensions:
         raise ValueError(
@@ -99,7 +105,7 @@ def install(
     app.register_blueprint(documents)
     app.register_error_handler(HTTPException, answer_with_problem)
     app.register_error_handler(AtomosError, answer_with_problem)
-    app.after_request(_finished)
+    _admit_and_finish(app, exposure, frozenset((documents.name, *(each.name for each in blueprints))))
     return installation
 
 
@@ -150,6 +156,18 @@ def _shows_health() -> bool:
         return False
 
 
-def _finished(response: Response) -> Response:
-    response.headers["X-Correlation-ID"] = correlation_id()
-    return compress(request, response)
+def _admit_and_finish(app: Flask, exposure: Exposure, ours: frozenset[str]) -> None:
+    def is_ours() -> bool:
+        # What leads to no view is nobody's, and answered by a problem.
+        return request.endpoint is None or request.blueprint in ours
+
+    admit_by(app, exposure, is_ours)
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers["X-Correlation-ID"] = correlation_id()
+        if is_ours():
+            protect(request, response)
+        return compress(request, response)
+
+    share(app, exposure.sharing)

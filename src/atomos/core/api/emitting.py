@@ -14,6 +14,7 @@ from ..service.bus import MessageBus
 from ..service.envelope import Origin, Principal, hashed_id, new_id
 from ..service.errors import NotPermitted, SentLater
 from ..service.following import OPERATOR
+from ..service.ports import Unavailable
 from .conditions import expected
 from .later import accept, prefers_later
 from .security import ANONYMOUS, Guard, Refused
@@ -74,16 +75,18 @@ def ask(query: Query[A]) -> A:
 def principal() -> Principal:
     """Say who is asking, by the header `Authorization`; without one it is `anonymous`. Raises `Refused`."""
     environ = request.environ
-    known: Principal | None = environ.get(_PRINCIPAL)
+    known: Principal | Exception | None = environ.get(_PRINCIPAL)
     if known is None:
-        known = environ[_PRINCIPAL] = _edge().guard.principal(environ)
+        known = environ[_PRINCIPAL] = _found(environ)
+    if isinstance(known, Exception):
+        raise known
     return known
 
 
 def known_name() -> str | None:
     """Say who is asking as far as it is known by now; None where nobody has looked, or the credentials were refused."""
-    known: Principal | None = request.environ.get(_PRINCIPAL)
-    return known and known.name
+    known = request.environ.get(_PRINCIPAL)
+    return known.name if isinstance(known, Principal) else None
 
 
 def permit(message: type[Message]) -> None:
@@ -109,6 +112,14 @@ def permit_operators() -> None:
     if not operates():
         _ask_for_credentials(principal())
         raise NotPermitted(f"This requires {OPERATOR}, which {principal().name} does not have.")
+
+
+def _found(environ: dict[str, Any]) -> Principal | Exception:
+    # What came of looking is kept, too: whoever is away is not asked twice for one request.
+    try:
+        return _edge().guard.principal(environ)
+    except (Refused, Unavailable) as error:
+        return error
 
 
 def _ask_for_credentials(sender: Principal) -> None:

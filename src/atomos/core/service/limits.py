@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Mapping
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from ..domain.errors import AtomosError
+
+UNITS: Mapping[str, int] = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+"""The times that a rate may be told in, in seconds."""
 
 _MOST_STOPPED = 10_000
 
@@ -18,6 +22,14 @@ class Rate(NamedTuple):
 
     amount: int
     seconds: int
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Read a rate such as `600/minute`; the time is one of `UNITS`. Raises ValueError."""
+        amount, _, unit = text.partition("/")
+        if not (amount.isdecimal() and int(amount) and unit in UNITS):
+            raise ValueError(f"{text!r} is no rate: write a number and a time, such as 600/minute.")
+        return cls(int(amount), UNITS[unit])
 
 
 class TooMany(AtomosError):
