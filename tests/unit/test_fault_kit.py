@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from atomos.testing.faults import Report, Struck
 from atomos.testing.faults.databases import can_write
 from atomos.testing.faults.ledger.deeds import Book
 from atomos.testing.faults.ledger.messages import Deposited
+from atomos.testing.faults.nursery import _Keeper
 from atomos.testing.faults.strikes import Strikes
 
 
@@ -52,3 +56,18 @@ def test_what_a_failpoint_did_is_told_once_and_what_came_late_is_told_then() -> 
     assert list(strikes.new()) == []
     rows.append(late)
     assert list(strikes.new()) == [late]
+
+
+def test_a_process_is_not_taken_for_one_that_ended_and_had_its_id_before() -> None:
+    keeper = _Keeper()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        keeper.begin(process.pid)
+        process.kill()
+        while (ended := keeper.end_of(process.pid)) is None:
+            pass
+        assert ended == -signal.SIGKILL
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        keeper._ended[other.pid] = keeper._ended.pop(process.pid)  # as when the system gives the id again
+        keeper.begin(other.pid)
+        assert keeper.end_of(other.pid) is None
+        other.kill()

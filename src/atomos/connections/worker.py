@@ -13,6 +13,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, ClassVar, NamedTuple, cast
 
 import structlog
+from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 
 from .arriving import Allowed, CutOff
@@ -52,6 +53,7 @@ class PatientWorker(ThreadWorker):
     """
 
     limits: ClassVar[Limits] = Limits()
+    _is_quitting = False
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -69,6 +71,13 @@ class PatientWorker(ThreadWorker):
         self._held = 0
         self._sweep_due = 0.0
         super().init_process()
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """End at once. Ctrl-C is told to this process itself, and then by gunicorn: the second time counts no more."""
+        # gunicorn ends its threads here, too: for ever, where the signal interrupts who holds the lock for that.
+        if not self._is_quitting:
+            self._is_quitting = True
+            Worker.handle_quit(self, sig, frame)
 
     def accept(self, listener: socket.socket) -> None:
         """Take a new connection; where there are too many, the one that has waited longest makes room."""
