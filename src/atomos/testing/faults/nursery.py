@@ -113,18 +113,24 @@ class _Keeper:
             for line in sys.stdin.buffer:
                 asked: Any = json.loads(line)
                 if isinstance(asked, int):
-                    self._say(self._end_of(asked))
+                    self._say(self.end_of(asked))
                     continue
                 if not (process := os.fork()):
                     return Birth(**asked)
-                self._alive.add(process)
+                self.begin(process)
                 self._say(process)
         for process in self._alive:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         return None
 
-    def _end_of(self, process: int) -> int | None:
+    def begin(self, process: int) -> None:
+        """Note a process that was started just now, whatever its id was before."""
+        self._ended.pop(process, None)
+        self._alive.add(process)
+
+    def end_of(self, process: int) -> int | None:
+        """Give the exit code of a process that ended; None while it runs."""
         if process in self._alive:
             found, status = os.waitpid(process, os.WNOHANG)
             if found:
