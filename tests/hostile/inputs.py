@@ -97,7 +97,7 @@ _BODIES: dict[str, tuple[bytes, int]] = {
     "Infinity": (b'{"reference": "a", "sku": "b", "quantity": -Infinity}', 400),
     "1e400": (b'{"reference": "a", "sku": "b", "quantity": 1e400}', 422),
     "-0": (b'{"reference": "a", "sku": "b", "quantity": -0}', 422),
-    "1.0": (b'{"reference": "a", "sku": "b", "quantity": 1.0}', 422),
+    "1.5": (b'{"reference": "a", "sku": "b", "quantity": 1.5}', 422),
     "a leading zero": (b'{"reference": "a", "sku": "b", "quantity": 010}', 400),
     "a hexadecimal number": (b'{"reference": "a", "sku": "b", "quantity": 0x10}', 400),
     "five thousand digits": (b'{"quantity": ' + b"9" * 5000 + b"}", 400),

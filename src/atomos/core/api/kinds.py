@@ -16,6 +16,7 @@ from marshmallow import ValidationError
 
 _SHOWN = 100
 _INT64 = 1 << 63
+_EXACT_DOUBLE = 1 << 53
 _WHOLE = re.compile(r"-?[0-9]{1,20}")
 _EXACT = re.compile(r"-?[0-9]{1,100}(?:\.[0-9]{1,100})?")
 
@@ -49,7 +50,14 @@ def _text(given: Any) -> str:
     return given.strip()
 
 
+def _without_fraction(given: Any) -> Any:
+    # For JSON Schema 1.0 is an integer too. From 2**53 on a digit may be lost, and nothing is stored that nobody sent.
+    is_whole = type(given) is float and given.is_integer() and abs(given) < _EXACT_DOUBLE
+    return int(given) if is_whole else given
+
+
 def _whole(given: Any) -> int:
+    given = _without_fraction(given)
     if type(given) is not int:
         refuse("an integer", given)
     if not -_INT64 <= given < _INT64:
@@ -159,7 +167,7 @@ def _choice(kind: type[Enum]) -> Kind:
     expected = f"one of {', '.join(repr(member.value) for member in kind)}"
 
     def read(given: Any) -> Enum:
-        key = given.strip() if type(given) is str else given
+        key = given.strip() if type(given) is str else _without_fraction(given)
         member = members.get((type(key), key)) if type(key) in (str, int) else None
         return refuse(expected, given) if member is None else member
 
