@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from atomos.connections.refusals import REFUSALS, refuse
 
 from .headers import undocumented
 
@@ -42,6 +45,18 @@ def test_unknown_things_can_be_named_only_where_a_path_names_one(written: dict[s
     for path, methods in written["paths"].items():
         for each in methods.values():
             assert ("404" in each["responses"]) is ("{" in path)
+
+
+def test_what_the_server_refuses_before_the_application_is_in_it(written: dict[str, Any]) -> None:
+    answers = [refuse(refused.__new__(refused), None).partition(b"\r\n\r\n") for refused in REFUSALS]
+    for path, methods in written["paths"].items():
+        for each in methods.values():
+            # A body that is too large can only be sent where there is one.
+            known = each["responses"].keys() | (set() if "requestBody" in each else {"413"})
+            assert {head[9:12].decode() for head, _, _ in answers} <= known, path
+    problem = OAS31Validator(written["components"]["schemas"]["Problem"], format_checker=oas31_format_checker)
+    for _, _, body in answers:
+        problem.validate(json.loads(body))
 
 
 def test_the_examples_of_the_document_are_good_requests(http: FlaskClient, written: dict[str, Any]) -> None:

@@ -254,6 +254,13 @@ def test_an_id_may_be_written_large(http: FlaskClient, counting: str) -> None:
     assert http.get(f"/messages/{counting.rpartition('/')[2].upper()}").json == http.get(counting).json
 
 
+def test_a_conversation_that_is_none_is_refused_there_too(http: FlaskClient, counting: str) -> None:
+    refused = http.get(counting, headers={"X-Correlation-ID": "none"})
+    assert (refused.status_code, refused.content_type) == (400, "application/problem+json")
+    assert "X-Correlation-ID" in refused.json["detail"]
+    assert "400" in http.get("/openapi.json").json["paths"]["/messages/{message_id}"]["get"]["responses"]
+
+
 def test_on_a_developers_machine_anyone_may_follow_what_anyone_sent(
     http: FlaskClient, bus: MessageBus, drain: Drain
 ) -> None:

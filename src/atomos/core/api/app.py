@@ -16,7 +16,7 @@ from ..service.bus import MessageBus
 from ..service.diagnostics import Finding, WiringError
 from . import messages
 from .compressing import compress
-from .emitting import correlation_id, operates, principal
+from .emitting import check_correlation, correlation_id, operates, principal
 from .entrypoints import Entrypoints
 from .exposure import INSIDE, Exposure, admit_by
 from .health import NOT_READY, Check, Health, failing, told
@@ -129,7 +129,9 @@ def _documents(installation: Installation) -> Blueprint:
 
     @blueprint.get("/messages/<uuid:message_id>")
     def show_message(message_id: UUID) -> Response:
-        return messages.show(installation.bus, message_id, principal())
+        sender = principal()
+        check_correlation()
+        return messages.show(installation.bus, message_id, sender)
 
     @blueprint.get("/health/live")
     def live() -> Response:

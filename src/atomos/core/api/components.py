@@ -117,10 +117,10 @@ _KIND_OF_PROBLEM = {
 _PROBLEM = {
     "type": "object",
     "description": "What went wrong (RFC 9457).",
-    "required": [*_KIND_OF_PROBLEM, "instance", "correlation_id"],
+    "required": [*_KIND_OF_PROBLEM, "correlation_id"],
     "properties": {
         **_KIND_OF_PROBLEM,
-        "instance": {**_WHERE, "description": "The path that was asked for."},
+        "instance": {**_WHERE, "description": "The path that was asked for, if it could be read."},
         "correlation_id": {**_UUID, "description": "The log knows the request by it."},
         "code": {**TEXT, "description": "The diagnostic's code, such as ATM042, where there is one."},
         "errors": {
@@ -171,7 +171,7 @@ ACCEPTED = {
 """The response to who does not wait."""
 
 FOLLOW_PATH = "/messages/{message_id}"
-FOLLOW_FAILURES = (401, 404, 429, 500, 503)
+FOLLOW_FAILURES = (400, 401, 404, 408, 414, 417, 429, 431, 500, 503)
 FOLLOW_TAG = {
     "name": "messages",
     "description": "How far events have come that their senders do not wait for.",

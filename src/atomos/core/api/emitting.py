@@ -102,6 +102,11 @@ def permit(message: type[Message]) -> None:
         raise
 
 
+def check_correlation() -> None:
+    """Refuse an `X-Correlation-ID` that cannot be used, where nothing is emitted or asked. Raises `BadRequest`."""
+    _given_correlation(request.environ)
+
+
 def operates() -> bool:
     """Whether who asks may look at what others sent, and at how the service runs. Raises as `principal` does."""
     return principal().may(OPERATOR)

@@ -34,12 +34,16 @@ FAILURES: Mapping[int, Rule] = {
     403: lambda placed: bool(placed.permission),
     404: lambda placed: bool(placed.endpoint.variables),
     406: _always,
+    408: _always,  # as 414, 417 and 431 it is the server's, before anything of ours is asked
     409: _emits,
     412: _always,  # of an answer without a version, `If-Match` can only be wrong
     413: _has_body,
+    414: _always,
     415: _has_body,
+    417: _always,
     422: _always,
     429: _always,  # a document may be made where limits are off
+    431: _always,
     500: _always,
     503: _always,
 }
