@@ -11,7 +11,7 @@ XDIST  ?= -n 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all check format lint types contracts faults bench lock clean
+.PHONY: help run dev test test-all check format lint types contracts faults fuzz bench lock clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ faults: $(DEV) ## the long form of the faults, then a thousand kills by a seed (
 	ATOMOS_TEST_FAULTS=long $(BIN)/pytest $(XDIST) --dist load tests/faults tests/integration/test_flow_faults.py
 	$(BIN)/atomos faults --kills 1000 $(if $(SEED),--seed $(SEED))
 	$(BIN)/atomos faults --kills 1000 $(if $(SEED),--seed $(SEED)) --database $${ATOMOS_TEST_POSTGRES_URL:-postgresql://postgres@127.0.0.1:5432/postgres}
+
+fuzz: $(DEV) ## 20,000 requests of schemathesis and more, against a real service (SEED=7)
+	ATOMOS_TEST_FUZZ=long $(if $(SEED),ATOMOS_TEST_FUZZ_SEED=$(SEED)) $(BIN)/pytest -s tests/e2e/test_schemathesis.py
 
 bench: $(DEV) ## measure against peers, side by side (installs them into .venv-bench)
 	$(PYTHON) benchmarks/run.py
