@@ -51,7 +51,9 @@ class Database:
         self.dialect = self.url.get_backend_name()
         self.limits = postgres.Limits(statement_timeout, lock_timeout)
         self._turns = sqlite.Turns(lock_timeout) if self.dialect == "sqlite" else None
-        common: dict[str, Any] = {"pool_size": pool_size, "pool_timeout": pool_timeout, "echo": echo}
+        # What goes to the database is in no error, unless each statement is to be seen anyway.
+        shown = {"echo": echo, "hide_parameters": not echo}
+        common: dict[str, Any] = {"pool_size": pool_size, "pool_timeout": pool_timeout, **shown}
         own = {**common, "max_overflow": -1}
         few = {**own, "pool_size": 1}
         self.writer = self._engine("atomos writer", common)

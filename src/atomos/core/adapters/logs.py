@@ -9,6 +9,8 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor
 
+from ..service.concealing import concealed
+
 QUIET = ("alembic", "httpcore2", "httpx2", "sqlalchemy")
 """Libraries that are heard from `warning` on; `database.echo` shows statements all the same."""
 
@@ -87,8 +89,34 @@ def _handler(form: str) -> logging.Handler:
 
 def _renderers(form: str) -> list[Processor]:
     if form == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=True)]
+        return [_conceal, structlog.processors.JSONRenderer(sort_keys=True)]
     # Plain, because a traceback with the values of variables in it would show secrets.
     plain = structlog.dev.plain_traceback
     colors = sys.stderr.isatty()
-    return [structlog.dev.ConsoleRenderer(colors=colors, event_key="action", exception_formatter=plain)]
+    return [
+        _conceal,
+        structlog.dev.ConsoleRenderer(colors=colors, event_key="action", exception_formatter=plain),
+    ]
+
+
+def _conceal(logger: Any, method: str, event: EventDict) -> EventDict:
+    """Turn an error into its traceback, and hide what is sensitive in whatever is said."""
+    error = _error_in(event.get("exc_info"))
+    said = structlog.processors.format_exc_info(logger, method, event)
+    return {name: _without_secrets(value, error) for name, value in said.items()}
+
+
+def _error_in(given: Any) -> BaseException | None:
+    if isinstance(given, BaseException):
+        return given
+    return given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given else None
+
+
+def _without_secrets(value: Any, error: BaseException | None) -> Any:
+    if isinstance(value, str):
+        return concealed(value, error)
+    if isinstance(value, dict):
+        return {key: _without_secrets(each, error) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_secrets(each, error) for each in value]
+    return value

@@ -16,6 +16,7 @@ from flask import Response, current_app, got_request_exception, request
 from werkzeug.exceptions import HTTPException
 
 from ..domain.errors import AtomosError, Contradiction, DomainError, InvalidMessage, NotFound, RuleBroken
+from ..service.concealing import concealed
 from ..service.credentials import Unauthenticated
 from ..service.errors import Conflict, InFlight, NotPermitted, Outdated, Reused
 from ..service.limits import TooMany
@@ -188,7 +189,7 @@ def _said(kind: Kind, error: Exception) -> str | None:
     if kind.detail is not None:
         return kind.detail
     code = getattr(error, "code", None)
-    return str(error).removeprefix(f"{code}: ")
+    return concealed(str(error).removeprefix(f"{code}: "), error)
 
 
 def _headers(kind: Kind, error: Exception) -> list[tuple[str, str]]:
@@ -209,7 +210,8 @@ def _members(kind: Kind, error: Exception) -> dict[str, Any]:
         members["code"] = error.code
     if isinstance(error, InvalidMessage):
         members["errors"] = [
-            {"pointer": each.pointer, "detail": each.detail} for each in error.problems[:_MOST_ERRORS]
+            {"pointer": each.pointer, "detail": concealed(each.detail, error)}
+            for each in error.problems[:_MOST_ERRORS]
         ]
     return members
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from ..domain.messages import Event, Message, Query
+from .concealing import concealing
 from .delivery import Claimed, MessageLog, Recalled, Record
 from .dispatcher import Decided, Dispatcher, command_records
 from .envelope import SYSTEM, Envelope, Origin, Principal, derived_id, new_id
@@ -80,9 +81,10 @@ class MessageBus:
         if plan.projections:
             raise OnlyRecorded(_ONLY_RECORDED.format(type(event).__name__))
         envelope = self._envelope(origin)
-        if origin.id is None:
-            return self._emit(plan, event, envelope, fresh=True)  # type: ignore[no-any-return]
-        told = self._once(event, envelope, lambda: self._emit(plan, event, envelope, fresh=False))
+        with concealing(event):
+            if origin.id is None:
+                return self._emit(plan, event, envelope, fresh=True)  # type: ignore[no-any-return]
+            told = self._once(event, envelope, lambda: self._emit(plan, event, envelope, fresh=False))
         if not told.answered:
             raise SentLater(envelope.id)
         return told.answer  # type: ignore[no-any-return]
@@ -112,10 +114,11 @@ class MessageBus:
         timer = None if name is None else timer_of(name, key)
         envelope = self._envelope(origin)._replace(ordering_key=key)
         record = Record("event", envelope, event, plan.deliveries(event, key, until, timer))
-        if origin.id is None:
-            self._log.append([record])
-        else:
-            self._once(event, envelope, lambda: self._log.append([record]))
+        with concealing(event):
+            if origin.id is None:
+                self._log.append([record])
+            else:
+                self._once(event, envelope, lambda: self._log.append([record]))
         return envelope.id
 
     def follow(self, message_id: str, principal: Principal = SYSTEM) -> Followed:
@@ -138,7 +141,8 @@ class MessageBus:
         """Answer a question; nothing changes. Raises `NotPermitted`, `NoRoute`, and what the handler raises."""
         plan = self.flow.handlers[type(query)]
         _check(plan.permission, type(query), origin.principal)
-        return self._executor.run(plan, self._envelope(origin), query)  # type: ignore[no-any-return]
+        with concealing(query):
+            return self._executor.run(plan, self._envelope(origin), query)  # type: ignore[no-any-return]
 
     def permit(self, message: type[Message], principal: Principal) -> None:
         """Refuse who may not send such a message. Raises `NotPermitted`, and `NoRoute`."""

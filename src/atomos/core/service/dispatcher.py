@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..domain.messages import Command, Event
+from .concealing import concealing
 from .delivery import Claimed, Delivery, MessageLog, Record
 from .envelope import Envelope, derived_id
 from .errors import LeaseLost, NoRoute, Repeated, Unreadable
@@ -56,7 +57,8 @@ class Dispatcher:
             raise Unreadable(claimed.problem)
         route = self._flow.recipient(claimed.fence.recipient)
         try:
-            return self._by_kind[route.kind](claimed, claimed.message)
+            with concealing(claimed.message):
+                return self._by_kind[route.kind](claimed, claimed.message)
         except LeaseLost:
             raise
         except Exception as error:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from ..domain.errors import DomainError, InvalidMessage
 from ..domain.messages import Command, Message
+from .concealing import concealing
 from .delivery import Fence, MessageLog, Record
 from .envelope import Envelope
 from .errors import AnswerDiffers, Conflict, MadeInvalid, NotCommitted
@@ -30,7 +31,7 @@ class Executor:
         """Run a query, a trigger or a reaction; give what it returns."""
         started = perf_counter()
         try:
-            with Handling(self._flow, plan, envelope, message, self._clock.now):
+            with concealing(message), Handling(self._flow, plan, envelope, message, self._clock.now):
                 answer = plan.call(message)
         except Exception as error:  # noqa: BLE001 - raised again, in our words
             explained = self._explained(error, plan)
@@ -61,7 +62,7 @@ class Executor:
                 self._flow, plan, envelope, command, self._clock.now, heard, others, completes, stored
             )
             try:
-                with handling:
+                with concealing(command), handling:
                     answer = plan.call(command)
                 if answer is not handling.answer or not handling.committed:
                     _refuse(plan, handling, answer)

@@ -12,6 +12,7 @@ import structlog
 
 from ..domain.errors import AtomosError, Contradiction, DomainError, NotFound, RuleBroken
 from .bus import MessageBus
+from .concealing import concealed
 from .delivery import Claimed, Deliveries, Failure, Rows, Status
 from .errors import Conflict, LeaseLost, TooLong, Unreadable
 from .in_hand import Ended, Held, Run, Tray
@@ -247,12 +248,12 @@ def _is_the_users(error: BaseException) -> bool:
 
 
 def said(error: BaseException) -> str:
-    """Give an error in one line that every database can store: its class, and what it says."""
+    """Give an error in one line that every database can store: its class, and what it says but for secrets."""
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - an error that cannot even say what it is
         text = "(it cannot be shown)"
-    line = " ".join(text.split())[:_LONGEST_ERROR].replace("\0", "\\0")
+    line = " ".join(concealed(text, error).split())[:_LONGEST_ERROR].replace("\0", "\\0")
     return f"{type(error).__name__}: {line}".encode(errors="backslashreplace").decode()
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ..concealing import HIDDEN
 from .ports import Control, Declined, DeliveryFilter, Inspection, MessageFilter, Retention
 from .report import Age, AuditReport, Damage, Misfit
-from .shown import HIDDEN, Shown
+from .shown import Shown
 from .stored import (
     DISCARDABLE,
     OVER,

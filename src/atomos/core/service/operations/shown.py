@@ -8,11 +8,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from ...domain.constraints import is_sensitive
 from ...domain.messages import Created, Message, answer_of
+from ..concealing import HIDDEN
 from ..injection import members
 from .stored import StoredMessage
-
-HIDDEN = "(hidden)"
-"""What is shown instead of a sensitive value."""
 
 
 class Shown:
