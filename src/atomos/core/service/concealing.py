@@ -127,7 +127,7 @@ def _forms(value: Any) -> Iterator[str]:
         yield value.hex()
         return
     text = str(value.value if isinstance(value, Enum) else value)
-    plain = {text, value.isoformat()} if hasattr(value, "isoformat") else {text}
+    plain = {text, value.isoformat()} if isinstance(value, (date, time)) else {text}
     once = plain | _escaped(plain)
     # Twice, because an error may show the representation of a text in which there is one already.
     yield from once | _escaped(once)
