@@ -14,6 +14,7 @@ from dependency_injector.errors import Error as InjectionError
 from flask import Flask, Response
 
 from atomos.core.adapters import CORE, History, exposition, logs, pending, upgrade
+from atomos.core.adapters.clock import ProvidedClock
 from atomos.core.adapters.health import LogHealth
 from atomos.core.api.app import Installation, install
 from atomos.core.api.emitting import permit_operators
@@ -57,7 +58,7 @@ class Atomos:
             routes=core.routes(),
             offers=offers,
             log=core.message_log(),
-            clock=core.clock(),
+            clock=ProvidedClock(core.clock),
             meter=core.meter(),
             schedules=core.schedules,
         )

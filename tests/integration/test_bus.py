@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -192,13 +193,21 @@ def test_the_buyers_are_told_once_when_stock_runs_out(
 def test_what_is_sent_later_waits_for_its_time(
     bus: MessageBus, drain: Callable[[], int], clock: MovedClock
 ) -> None:
-    from datetime import timedelta
-
     bus.send_later(BatchReceivedFactory(), delay=timedelta(hours=1))
     assert drain() == 0
     clock.move(hours=1, seconds=1)
     assert drain() == 1
     assert bus.ask(ProductOf(sku="CHAIR")).available == 10
+
+
+def test_a_delay_counts_from_where_a_test_moved_the_clock(
+    bus: MessageBus, drain: Callable[[], int], clock: MovedClock
+) -> None:
+    clock.move(days=1)
+    bus.send_later(BatchReceivedFactory(), delay=timedelta(hours=1))
+    assert drain() == 0
+    clock.move(hours=1, seconds=1)
+    assert drain() == 1
 
 
 def test_what_is_sent_later_twice_under_one_id_is_heard_once(

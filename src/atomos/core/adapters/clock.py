@@ -1,7 +1,8 @@
-"""The clocks: the machine's, and the database's, which all hosts agree on."""
+"""The clocks: the machine's, the database's, which all hosts agree on, and the one that is provided."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
@@ -19,6 +20,17 @@ class SystemClock(Clock):
     def now(self) -> datetime:
         """Give the current time, aware, in UTC."""
         return datetime.now(UTC)
+
+
+class ProvidedClock(Clock):
+    """Tells the time of the clock that is provided whenever it is asked: an override takes effect at once."""
+
+    def __init__(self, provide: Callable[[], Clock]) -> None:
+        self._provide = provide
+
+    def now(self) -> datetime:
+        """Give the current time, aware, in UTC."""
+        return self._provide().now()
 
 
 class _Told(NamedTuple):
