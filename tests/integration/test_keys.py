@@ -302,6 +302,8 @@ def test_what_is_done_to_a_key_is_logged_without_the_key(guarded: Atomos, give: 
         keys.revoke(key.id)
     assert [line["event"] for line in logged] == ["key.created", "key.expires", "key.revoked"]
     assert {(line["key"], line["owner"]) for line in logged} == {(key.id, "warehouse")}
+    assert key.expires_at is not None
+    assert logged[0]["ends"] == key.expires_at.isoformat()
     assert token not in str(logged)
     assert key.digest not in str(logged)
 

@@ -496,9 +496,9 @@ def test_a_migration_is_written_from_the_tables_in_code(
     command: Command, package: Callable[[str], str], tmp_path: Path
 ) -> None:
     app = package(shop())
-    path = Path(
-        json.loads(command("--app", app, "db", "revision", "-m", "doors", "shop", "--json").stdout)["path"]
-    )
+    result = command("--app", app, "db", "revision", "-m", "doors", "shop", "--json")
+    path = Path(json.loads(result.stdout)["path"])
+    assert result.stderr == ""
     assert path.name.startswith("0001")
     assert "shop_door" in path.read_text()
     assert command("--app", app, "db", "upgrade").output == "applied shop 0001\n"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import redirect_stdout
 from datetime import datetime
 from pathlib import Path
 
@@ -71,8 +69,7 @@ def revision(app: str | None, context: str, *, message: str, as_json: bool) -> N
         raise not_found("context with tables of its own", context, own)
     try:
         prepare(atomos)
-        with redirect_stdout(sys.stderr):  # Alembic says what it does, and the path alone is the output
-            path = revise(atomos.container.core.database(), own[context], message)
+        path = revise(atomos.container.core.database(), own[context], message)
     finally:
         atomos.close()
     shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -57,14 +57,14 @@ class SqlKeys(Keys):
                 for name, value in key._asdict().items()
             }
             log.change(_ADD, **{**values, "scopes": log.array(sorted(key.scopes))})
-        _LOG.info("key.created", key=key.id, owner=key.owner, scopes=sorted(key.scopes), ends=key.expires_at)
+        _LOG.info("key.created", key=key.id, owner=key.owner, scopes=sorted(key.scopes), ends=_end(key))
 
     def expire(self, id_: str, at: datetime) -> Key:
         """Let a key end at an instant, unless it ends earlier. Raises `UnknownKey`."""
         with writing(self._database, self._now) as log:
             log.change(_EXPIRE, id=id_, at=log.at(at))
             key = _known(log, id_)
-        _LOG.info("key.expires", key=id_, owner=key.owner, ends=key.expires_at)
+        _LOG.info("key.expires", key=id_, owner=key.owner, ends=_end(key))
         return key
 
     def revoke(self, id_: str) -> Key:
@@ -82,6 +82,10 @@ class SqlKeys(Keys):
                 log.change_each(_USED, [{"id": id_, "at": log.at(at)} for id_, at in sorted(last.items())])
         except Exception as error:
             raise explain(error, "API keys") or error from error
+
+
+def _end(key: Key) -> str | None:
+    return None if key.expires_at is None else key.expires_at.isoformat()
 
 
 def _known(log: LogSql, id_: str) -> Key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -139,7 +140,7 @@ def _lock(connection: Connection) -> None:
 
 
 def _config(history: History, connection: Connection) -> Config:
-    config = Config()
+    config = Config(cmd_opts=Namespace(quiet=True))  # who is interested in the file is told its path
     config.set_main_option("script_location", str(_HERE).replace("%", "%%"))
     config.set_main_option("version_locations", str(history.folder).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
