@@ -7,6 +7,7 @@ vacuumed, as a worker does it; case by case:
 - so many ready rows, and so many done ones beside 100,000 ready ones;
 - 50,000 keys, and one hot key that has every row;
 - a million rows on 1,000 keys that are all backing off, beside a healthy recipient;
+- old conversations that are removed meanwhile, as a worker does it;
 - a transaction that someone left open, so that nothing can be vacuumed, for so many seconds;
 - the memory of a process that claims and completes all the time.
 
@@ -18,8 +19,10 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
+from threading import Event
 from typing import NamedTuple
 
 import backlog_atomos
@@ -29,18 +32,21 @@ from postgres import database
 
 from atomos.core.adapters import Database, SqlDeliveries
 from atomos.core.adapters.codec import Codec
+from atomos.core.adapters.operations import SqlRetention
 from atomos.core.service.delivery import NO_ROWS
 from atomos.core.service.pace import Pace
 
 ROOM = 500
 A_SECOND = 3_000
+RETENTION_PAUSE = 0.5
 HEALTHY, BROKEN = "bench.mark", "bench.broken"
 
 _ID = "('00000000-0000-7000-8000-' || lpad(to_hex({n}), 12, '0'))::uuid"
 _MESSAGES = f"""
-insert into atomos_message (id, kind, name, version, payload, fingerprint, correlation_id, principal, deliveries)
+insert into atomos_message
+  (id, kind, name, version, payload, fingerprint, correlation_id, principal, deliveries, recorded_at)
 select {_ID.format(n="n")}, 'event', 'bench.ticked', 1, jsonb_build_object('n', n, 'key', null), 'none',
-       {_ID.format(n="n")}, 'system', 1
+       {_ID.format(n="n")}, 'system', 1, statement_timestamp() - %(days)s * interval '1 day'
 from generate_series(%(first)s::bigint, %(last)s::bigint) n
 """
 _DELIVERIES = f"""
@@ -58,11 +64,12 @@ class Sizes(NamedTuple):
     ready: tuple[int, ...] = (1_000, 100_000, 300_000)
     done: int = 1_000_000
     behind: int = 300_000
+    old: int = 300_000
     open_seconds: int = 30
     memory: int = 100_000
 
 
-FULL = Sizes((1_000, 100_000, 1_000_000), 10_000_000, 1_000_000, 600, 1_000_000)
+FULL = Sizes((1_000, 100_000, 1_000_000), 10_000_000, 1_000_000, 1_000_000, 600, 1_000_000)
 
 
 class Pass(NamedTuple):
@@ -92,18 +99,21 @@ class Log:
         self._next = 0
         self.run("truncate atomos_message, atomos_delivery, atomos_lease")
 
-    def fill(self, rows: int, keys: int, recipient: str = HEALTHY, status: str = "ready") -> None:
-        """Add rows; messages only for those that will be claimed."""
+    def fill(
+        self, rows: int, keys: int, recipient: str = HEALTHY, status: str = "ready", *, days: int = 0
+    ) -> None:
+        """Add rows; messages only for those that will be claimed, and for those that are some days old."""
         values = {
             "first": self._next,
             "last": self._next + rows - 1,
             "keys": keys,
             "recipient": recipient,
             "status": status,
+            "days": days,
         }
         self._next += rows
         with psycopg.connect(self.url, autocommit=True) as connection:
-            if status == "ready" and recipient == HEALTHY:
+            if days or (status == "ready" and recipient == HEALTHY):
                 connection.execute(_MESSAGES, values)
             connection.execute(_DELIVERIES, values)
 
@@ -155,7 +165,7 @@ def measured(log: Log, sizes: Sizes) -> tuple[list[str], list[Bar]]:
         Bar("how much longer a claim takes in the largest table", slowest, 20.0, "%"),
         Bar("one hot key, of the rate of 50,000 keys", hot, 70.0, "%", at_least=True),
     ]
-    for case in (behind_the_broken, beside_an_open_transaction, memory):
+    for case in (behind_the_broken, beside_retention, beside_an_open_transaction, memory):
         said, more_bars = case(log, sizes)
         lines += said
         bars += more_bars
@@ -210,6 +220,47 @@ def behind_the_broken(log: Log, sizes: Sizes) -> tuple[list[str], list[Bar]]:
         f"{statistics.mean(waits[0]):.2f} without (means; the longest {max(waits[1]):.0f} ms)"
     )
     return [line], [Bar("what the broken one costs a claim of the healthy one", more, 5.0, "ms")]
+
+
+def beside_retention(log: Log, sizes: Sizes) -> tuple[list[str], list[Bar]]:
+    """Claim and complete while old conversations are removed in a thread, six times as often as by a worker."""
+    passes: dict[bool, list[Pass]] = {}
+    removed = 0
+    for removing in (False, True):
+        log.empty()
+        log.fill(sizes.old, 50_000, status="done", days=60)
+        log.fill(100_000, 50_000)
+        log.settle()
+        with old_ones_go(log.url) if removing else nullcontext([0]) as gone:
+            passes[removing] = [log.work(5_000) for _ in range(20)]
+        removed += sum(gone)
+    without, beside = (
+        statistics.median(each.claim for each in passes[removing]) for removing in (False, True)
+    )
+    rates = [statistics.median(each.rate for each in passes[removing]) for removing in (False, True)]
+    line = (
+        f"{removed:,} of {sizes.old:,} old messages are removed meanwhile: {rates[1]:.0f} rows a second, "
+        f"{rates[0]:.0f} without (a claim: {beside:.2f}, {without:.2f} ms)"
+    )
+    more = 100 * (beside / without - 1)
+    return [line], [Bar("how much longer a claim takes while old conversations are removed", more, 20.0, "%")]
+
+
+@contextmanager
+def old_ones_go(url: str) -> Iterator[list[int]]:
+    """Remove old conversations all the time, and say how many messages each time."""
+    gone: list[int] = []
+    with closing(Database(url)) as other, ThreadPoolExecutor(1) as pool:
+        retention, over = SqlRetention(other, 30.0), Event()
+
+        def remove() -> None:
+            while not over.wait(RETENTION_PAUSE):
+                gone.append(retention())
+
+        removing = pool.submit(remove)
+        yield gone
+        over.set()
+        removing.result()
 
 
 def beside_an_open_transaction(log: Log, sizes: Sizes) -> tuple[list[str], list[Bar]]:

@@ -27,7 +27,7 @@ PLAIN = ("http_edge",)
 """Those that print their own table, and promise nothing."""
 
 DATABASE = ("commit_path", "latency", "backlog", "growth", "workers")
-NAMES = ("in_process", *PLAIN, "http_cost", "http_rate", *DATABASE)
+NAMES = ("in_process", *PLAIN, "http_cost", "http_rate", "whole_edge", *DATABASE)
 
 
 def main() -> None:
