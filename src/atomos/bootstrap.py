@@ -101,7 +101,8 @@ class Atomos:
         schemes = {"key": API_KEY} if keys or (security.authentication and not tokens) else {}
         if oidc.issuer is not None:
             schemes = {**schemes, "token": token_of(oidc.issuer, discovers=oidc.jwks_url is None)}
-        return Guard([*keys, *tokens], security.authentication, schemes)
+        salt = (security.secret or "") if security.authentication else ""
+        return Guard([*keys, *tokens], security.authentication, schemes, salt)
 
     def migrate(self) -> list[str]:
         """Bring the database to the version of this build; name what was applied. Safe when two begin at once."""
@@ -228,7 +229,7 @@ def serve() -> Flask:
     """Make the WSGI application. Nothing is opened and no thread starts before `start`, which is after the fork."""
     atomos = build()
     logs.configure(atomos.settings.log.level, atomos.settings.log.format)
-    app = Flask("atomos")
+    app = Flask("atomos", static_folder=None)
     # A path has one way to write it; Flask would send who doubles a slash to wherever `Host` says.
     app.url_map.merge_slashes = False
     return atomos.init_app(app)

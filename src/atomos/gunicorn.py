@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import sys
 import tempfile
 from typing import Any
 
@@ -14,6 +15,7 @@ from prometheus_client import multiprocess  # noqa: E402
 
 from atomos.bootstrap import load_settings  # noqa: E402
 from atomos.connections import Limits, PatientWorker  # noqa: E402
+from atomos.core.domain.addresses import is_loopback  # noqa: E402
 
 _settings = load_settings()
 _http = _settings.http
@@ -41,9 +43,21 @@ graceful_timeout = 30
 timeout = 60
 loglevel = "warning"
 
-_local = _http.host in ("127.0.0.1", "localhost", "::1")
+_local = is_loopback(_http.host)
 url = f"http://{_http.host if _local else '127.0.0.1'}:{_http.port}"
 """Where the service is reached from this machine; gunicorn has no such setting."""
+
+
+def on_starting(server: Any) -> None:
+    """Refuse to be open to others without authentication, whoever said where to listen: gunicorn's own options too."""
+    open_to = [each[0] for each in server.cfg.address if isinstance(each, tuple) and not is_loopback(each[0])]
+    if open_to and not _settings.security.authentication:
+        print(
+            f"It would listen on {', '.join(open_to)} without authentication; set security.authentication = true, or "
+            "listen on 127.0.0.1.",
+            file=sys.stderr,
+        )
+        raise SystemExit(1)
 
 
 def post_worker_init(worker: Any) -> None:

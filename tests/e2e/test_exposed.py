@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from atomos.testing.processes import Service
+from atomos.serving import gunicorn
+from atomos.testing.processes import Service, free_port
 from tests.integration.redis_server import RedisServer
 
-from .conftest import StartService
+from .conftest import PROJECT, StartService
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -76,6 +81,26 @@ def test_hosts_and_origins_come_from_the_settings(start_service: StartService) -
     assert asked(service).status == 400
     answer = asked(service, Host="api.example.org", Origin=app)
     assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (200, app)
+
+
+def test_what_leads_nowhere_is_refused_and_counted_like_everything_else(start_service: StartService) -> None:
+    service = start_service(environment=environment(LIMITS__ADDRESS="1/hour"))
+    first, second = (asked(service, "/static/x") for _ in range(2))
+    assert (first.status, second.status) == (404, 429)
+    assert "default-src 'none'" in first.headers["Content-Security-Policy"]
+
+
+def test_options_of_gunicorn_do_not_open_it_to_others_either(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, *gunicorn(PROJECT), "--bind", f"0.0.0.0:{free_port()}"],
+        env={**os.environ, "ATOMOS_DATABASE__URL": f"sqlite:///{tmp_path}/a.db"},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 1
+    assert "would listen on 0.0.0.0 without authentication" in ran.stderr
 
 
 def test_a_doubled_slash_leads_nowhere_and_not_to_where_the_host_header_says(

@@ -665,6 +665,9 @@ class TestTheFilesThatShip:
         ("ATOMOS_HTTP__TRUSTED_PROXIES", '["proxy.example.org"]', "such as 10.0.0.0/8"),
         ("ATOMOS_CORS__ORIGINS", '["https://app.example.org/"]', "'https://app.example.org/' is not"),
         ("ATOMOS_CORS__ORIGINS", '["app.example.org"]', "https://HOST:PORT"),
+        ("ATOMOS_CORS__ORIGINS", '["https://.example.org"]', "https://HOST:PORT"),
+        ("ATOMOS_CORS__ORIGINS", '["https://a..b"]', "https://HOST:PORT"),
+        ("ATOMOS_HTTP__ALLOWED_HOSTS", '["a..b"]', "lower case"),
         ("ATOMOS_CORS__MAX_AGE", "-1", "from 0 to 86400"),
     ],
 )

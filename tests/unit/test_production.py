@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import secrets
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +17,11 @@ from atomos.bootstrap import find_container, load_settings
 from atomos.core.domain import AtomosError
 from atomos.core.service import PUBLIC
 from atomos.production import Requires, Unprotected, refuse_unprotected
+from atomos.secrecy import can_be_guessed
 from atomos.settings import HttpSettings, LimitsSettings, OidcSettings, SecuritySettings, Settings
 
 TOKENS = OidcSettings(issuer="https://login.example.org", audience="orders")
+CONFIG = Path(__file__).parents[2] / "config"
 GOOD = SecuritySettings(authentication=True, secret=secrets.token_urlsafe(32))
 
 
@@ -88,12 +94,16 @@ def test_the_library_of_shared_counts_may_be_missing_too(
     assert "pip install 'atomos-framework[redis]'" in refused(counted, requires)
 
 
-@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
-def test_not_everyone_is_a_proxy(requires: Requires, network: str) -> None:
-    behind = HttpSettings(host="0.0.0.0", trusted_proxies=("10.0.0.0/8", network))  # noqa: S104
-    assert f"http.trusted_proxies has {network}, so that anyone may" in refused(
-        settings(http=behind), requires
-    )
+@pytest.mark.parametrize("networks", [("0.0.0.0/0",), ("::/0",), ("0.0.0.0/1", "128.0.0.0/1")])
+def test_not_everyone_is_a_proxy(requires: Requires, networks: tuple[str, ...]) -> None:
+    behind = HttpSettings(host="0.0.0.0", trusted_proxies=("10.0.0.0/8", *networks))  # noqa: S104
+    assert "http.trusted_proxies are all addresses" in refused(settings(http=behind), requires)
+
+
+def test_who_is_reached_through_a_proxy_is_not_alone(requires: Requires) -> None:
+    local = HttpSettings(trusted_proxies=("127.0.0.1",))
+    said = refused(settings(http=local, security=SecuritySettings()), requires)
+    assert "others reach it, and it has no authentication" in said
 
 
 def test_production_limits_how_often_anyone_may_ask() -> None:
@@ -102,8 +112,26 @@ def test_production_limits_how_often_anyone_may_ask() -> None:
     assert limits.address
 
 
-@pytest.mark.parametrize("secret", ["a" * 64, "ab" * 32, "password" * 5, "0123" * 10])
-def test_a_secret_that_repeats_itself_is_none(requires: Requires, secret: str) -> None:
+SHIPPED = re.findall(r'secret = "(.+)"', "".join(path.read_text() for path in CONFIG.glob("*.toml")))
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "a" * 64,
+        "ab" * 32,
+        "password" * 5,
+        "0123" * 10,
+        "12345678901234567890123456789012",
+        "0123456789abcdef0123456789abcdef",
+        "abcdefghijklmnopqrstuvwxyz0123456789",
+        "ChangeThisSecretBeforeYouDeployToProduction!",
+        "changeme-changeme-changeme-changeme-",
+        "your-256-bit-secretyour-256-bit-secret",
+        *SHIPPED,
+    ],
+)
+def test_a_secret_that_can_be_guessed_is_none(requires: Requires, secret: str) -> None:
     assert "can be guessed" in refused(
         settings(security=SecuritySettings(authentication=True, secret=secret)), requires
     )
@@ -120,9 +148,16 @@ def test_on_this_machine_alone_nobody_needs_credentials(requires: Requires) -> N
         refuse_unprotected(local, requires, blueprint.endpoints, debug=False)
 
 
-def test_other_profiles_start_anyway(requires: Requires) -> None:
-    anything = settings(profile="development", security=SecuritySettings())
+def test_on_this_machine_alone_other_profiles_start_with_debug_and_without_permissions() -> None:
+    anything = settings(profile="development", http=HttpSettings(), security=SecuritySettings())
     refuse_unprotected(anything, {}, blueprint.endpoints, debug=True)
+
+
+def test_no_profile_is_open_to_the_network_without_authentication() -> None:
+    said = refused(settings(profile="development", security=SecuritySettings()), {}, debug=True)
+    assert "does not start in development" in said
+    assert "would listen on 0.0.0.0 without authentication" in said
+    assert "debug" not in said
 
 
 def test_a_short_secret_is_refused_in_every_profile() -> None:
@@ -133,3 +168,14 @@ def test_a_short_secret_is_refused_in_every_profile() -> None:
 def test_it_is_an_error_with_a_code() -> None:
     assert issubclass(Unprotected, AtomosError)
     assert Unprotected.code == "ATM058"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [secrets.token_urlsafe, secrets.token_hex, lambda n: base64.b64encode(secrets.token_bytes(n)).decode()],
+)
+def test_a_random_secret_is_good(make: Callable[[int], str]) -> None:
+    # By chance one of 80,000 is refused.
+    drawn = [can_be_guessed(make(size)) for size in (24, 32, 48) for _ in range(200)]
+    assert drawn.count(True) <= 1
+    assert len(SHIPPED) == 2

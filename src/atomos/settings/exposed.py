@@ -10,8 +10,11 @@ from typing import Annotated
 from .kinds import CountsUrl, Form, Hourly, Rate
 from .showing import without_secrets
 
-_HOST = r"\.?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\]"
-_ORIGIN = rf"\*|https?://({_HOST})(:[0-9]+)?"
+_LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_NAME = rf"{_LABEL}(\.{_LABEL})*"
+_ADDRESS = r"\[[0-9a-f:.]+\]"
+_HOST = rf"\.?{_NAME}|{_ADDRESS}"
+_ORIGIN = rf"\*|https?://({_NAME}|{_ADDRESS})(:[0-9]+)?"
 
 
 @dataclass(frozen=True, slots=True)

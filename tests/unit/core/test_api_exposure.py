@@ -18,7 +18,7 @@ from atomos.core.api.security import Guard
 from atomos.core.api.sharing import Sharing
 from atomos.core.service.authentication import Authenticator
 from atomos.core.service.credentials import Unauthenticated
-from atomos.core.service.envelope import Principal
+from atomos.core.service.envelope import Principal, hashed_id
 from atomos.core.service.limits import Limit, Rate
 from atomos.core.service.ports import Unavailable
 
@@ -26,6 +26,7 @@ from .api_samples import BOOK, Library
 
 BOOKS = "/library/shelves/a/books"
 APP = "https://app.example.org"
+PEER = {"REMOTE_ADDR": "192.0.2.1"}
 
 
 class Names(Authenticator):
@@ -123,7 +124,9 @@ def test_everything_is_counted_but_what_looks_after_processes_and_preflights() -
     assert get(library, "/nowhere").status_code == 429
     assert get(library, "/health/live").status_code == 200
     assert get(library, "/health/ready").status_code == 200
-    assert library.http.options(BOOKS).status_code == 200
+    asks = {"Origin": APP, "Access-Control-Request-Method": "GET"}
+    assert library.http.options(BOOKS, headers=asks, environ_overrides=PEER).status_code == 200
+    assert library.http.options(BOOKS, environ_overrides=PEER).status_code == 429
 
 
 def test_views_of_the_application_that_are_not_of_atomos_are_its_own_affair() -> None:
@@ -160,6 +163,17 @@ def test_a_rate_is_a_number_and_a_time() -> None:
         (7, 3600),
         (9, 86400),
     ]
+
+
+def test_nobody_works_out_the_id_of_a_message_of_those_who_have_no_name() -> None:
+    ids = []
+    for salt in ("", "one", "one", "two"):
+        library = Library(guard=Guard(salt=salt))
+        library.http.post("/library/books/1", json=BOOK, headers={"Idempotency-Key": "order-1"})
+        ids.append(library.log.records[0].envelope.id)
+    assert ids[0] == hashed_id("http", "anonymous", "POST /library/books/<>", "order-1")
+    assert ids[1] == ids[2]
+    assert len(set(ids)) == 3
 
 
 # Hosts
@@ -271,6 +285,15 @@ def test_a_page_that_is_named_may_send_requests_and_read_answers() -> None:
         assert "Access-Control-Allow-Credentials" not in answer.headers
         assert "Origin" in answer.headers["Vary"]
     for other in ("https://app.example.org.evil.example", "http://app.example.org", "null"):
+        assert "Access-Control-Allow-Origin" not in http.get(BOOKS, headers={"Origin": other}).headers
+
+
+@pytest.mark.parametrize("origin", ["https://[2001:db8::1]", "http://[::1]:3000", APP])
+def test_an_origin_is_the_whole_of_it_and_no_pattern(origin: str) -> None:
+    http = Library(exposure=Exposure(sharing=Sharing([origin]))).http
+    assert http.get(BOOKS, headers={"Origin": origin}).headers["Access-Control-Allow-Origin"] == origin
+    longer = (f"{origin}.evil.com", f"https://x{origin.partition('//')[2]}")
+    for other in ("https://d.evil.com", "http://1:3000.evil.com", "https://appxexample.org", *longer):
         assert "Access-Control-Allow-Origin" not in http.get(BOOKS, headers={"Origin": other}).headers
 
 

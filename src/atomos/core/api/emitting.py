@@ -179,7 +179,9 @@ def _keyed_id(environ: dict[str, Any]) -> str | None:
         return None
     # The rule and not the path: one key for two paths is a client's mistake, and the fingerprint shows it.
     route = f"{environ['REQUEST_METHOD']} {_nameless(str(request.url_rule))}"
-    return hashed_id("http", principal().name, route, read_key(given))
+    # Whoever has no name shares one with all others: the id is all that keeps them from each other's answers.
+    salt = [_edge().guard.salt] if principal().name == ANONYMOUS else []
+    return hashed_id("http", principal().name, route, read_key(given), *filter(None, salt))
 
 
 @lru_cache(maxsize=1024)

@@ -60,9 +60,13 @@ def admit_by(app: Flask, exposure: Exposure, is_ours: Callable[[], bool]) -> Non
             return
         if hosts and not host_is_trusted(request.environ.get("HTTP_HOST"), hosts):
             raise SecurityError(_ANYWHERE)
-        # A preflight is the browser's own, and nobody's yet.
-        if limited and request.method != "OPTIONS":
+        if limited and not _is_preflight():
             _count(exposure)
+
+
+def _is_preflight() -> bool:
+    # It is the browser's own, which comes before each request that a page may send.
+    return request.method == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.environ
 
 
 def _count(exposure: Exposure) -> None:

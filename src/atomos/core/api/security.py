@@ -38,12 +38,14 @@ class Refused(Unauthenticated):
 class Guard(NamedTuple):
     """Says who sent a request. Where credentials are `required`, who shows none may only what is public.
 
-    `schemes` says in documents which credentials are accepted: security schemes of OpenAPI, by name.
+    `schemes` says in documents which credentials are accepted: security schemes of OpenAPI, by name. `salt` keeps
+    others from working out the ids of messages whose senders have no name of their own; empty: they can.
     """
 
     authenticators: Sequence[Authenticator] = ()
     required: bool = False
     schemes: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    salt: str = ""
 
     @property
     def knows_anyone(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,10 @@ _READ = (
 )
 
 
+EVERY = "*"
+"""The origin that is every one."""
+
+
 class Sharing(NamedTuple):
     """The `origins` whose pages may send requests and read answers; `*` is every one.
 
@@ -49,7 +54,7 @@ def share(app: Flask, sharing: Sharing) -> None:
     if sharing.origins:
         CORS(
             app,
-            origins=list(sharing.origins),
+            origins=[_whole(each) for each in sharing.origins],
             methods=list(_METHODS),
             allow_headers=list(_SENT),
             expose_headers=list(_READ),
@@ -57,3 +62,8 @@ def share(app: Flask, sharing: Sharing) -> None:
             supports_credentials=False,
             send_wildcard=True,
         )
+
+
+def _whole(origin: str) -> str | re.Pattern[str]:
+    # Of a text with brackets, as an IPv6 address has them, flask-cors makes a pattern of its own, without an end.
+    return origin if origin == EVERY else re.compile(re.escape(origin) + r"\Z")
