@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
@@ -26,8 +31,9 @@ from atomos.core.domain import (
     Sensitive,
     ValueObject,
 )
-from atomos.core.service import Routes
-from atomos.core.service.concealing import HIDDEN, secrets_of
+from atomos.core.service import Routes, WiringError
+from atomos.core.service.concealing import HIDDEN, concealing, secrets_of
+from atomos.core.service.handover import said
 from atomos.testing.processes import wait_until
 
 from .worker_samples import COUNTS, Bells, BellsUnitOfWork, Script
@@ -74,9 +80,9 @@ def texts(message: Any) -> str:
 
 def raising(kind: Callable[[str], Exception]) -> Callable[[Any], None]:
     def raise_it(message: Any) -> None:
-        said = message.note if isinstance(message, Pay) else texts(message)
-        structlog.get_logger("careless").warning("paying", what=said, parts=[said, {"a": said}])
-        raise kind(said) from KeyError(said)
+        text = message.note if isinstance(message, Pay) else texts(message)
+        structlog.get_logger("careless").warning("paying", what=text, parts=[text, {"a": text}])
+        raise kind(text) from KeyError(text)
 
     return raise_it
 
@@ -170,11 +176,11 @@ def test_no_problem_and_no_line_of_the_log_has_it(
     body, kind = data.draw(PAYMENTS), data.draw(st.sampled_from([None, *KINDS]))
     bells.script.deeds = {"carry_out": raising(kind)} if kind else {}
     answer = served(bells).test_client().post("/payments", json=body)
-    said = capsys.readouterr().err
+    logged = capsys.readouterr().err
     assert answer.status_code == (422 if kind is RuleBroken else 500)
-    assert "http." in said
+    assert "http." in logged
     assert lines_with_mark(answer.text) == []
-    assert lines_with_mark(said) == []
+    assert lines_with_mark(logged) == []
 
 
 @HERE
@@ -195,6 +201,63 @@ def test_no_error_that_is_stored_has_it(
     assert any(HIDDEN in each for each in errors)
     assert lines_with_mark(*errors) == []
     assert lines_with_mark(capsys.readouterr().err) == []
+
+
+class Typed(ValueObject):
+    code: Sensitive[int]
+    amount: Sensitive[Decimal]
+    born: Sensitive[date]
+    at: Sensitive[datetime]
+    ref: Sensitive[UUID]
+
+
+TYPED = st.builds(
+    Typed,
+    code=st.integers(min_value=10**9, max_value=2**60),
+    amount=st.decimals(10**7, 10**9, places=2),
+    born=st.dates(max_value=date(1999, 12, 31)),
+    at=st.datetimes(max_value=datetime(1999, 12, 31), timezones=st.just(UTC)),
+    ref=st.uuids(),
+)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@HERE
+@given(TYPED)
+def test_what_is_no_text_is_hidden_as_whatever_it_is_said(
+    capsys: pytest.CaptureFixture[str], form: Any, secret: Typed
+) -> None:
+    configure("debug", form)
+    values = [getattr(secret, name) for name in ("code", "amount", "born", "at", "ref")]
+    log = structlog.get_logger("careless")
+    with suppress(ValueError), concealing(secret):
+        log.warning(
+            "as they are", code=secret.code, amount=secret.amount, born=secret.born, ref=secret.ref, number=7
+        )
+        log.warning(
+            "inside", several=set(values), by={str(secret.ref): values}, error=ValueError(secret.born)
+        )
+        logging.getLogger("library").warning("%s %r %s", secret.code, secret.at, secret.ref.hex)
+        failed = ValueError(f"{values} {secret.born} {secret.ref.hex} {secret.at.isoformat()}")
+        log.warning("caught", exc_info=failed)
+        raise failed
+    log.warning("later", exc_info=failed)
+    told = capsys.readouterr().err + said(failed)
+    assert "7" in told
+    shown = [form_of(value) for value in values for form_of in (str, repr)]
+    assert [each for each in (*shown, secret.ref.hex, secret.at.isoformat()) if each in told] == []
+
+
+def test_a_path_that_would_have_it_is_refused_at_the_start(bells: Bells) -> None:
+    blueprint = Entrypoints("cards", __name__)
+
+    @blueprint.get("/cards/<pin>")
+    def look_up(query: Lookup) -> None:
+        """Look up."""
+        return ask(query)
+
+    with pytest.raises(WiringError, match="the path has pin, which is Sensitive"):
+        install(Flask("cards"), bus=bells.bus, blueprints=[blueprint])
 
 
 def test_what_a_handler_says_of_a_query_is_told_without_it(bells: Bells) -> None:

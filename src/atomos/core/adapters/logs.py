@@ -9,7 +9,7 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor
 
-from ..service.concealing import concealed
+from ..service.concealing import hide, known_secrets
 
 QUIET = ("alembic", "httpcore2", "httpx2", "sqlalchemy")
 """Libraries that are heard from `warning` on; `database.echo` shows statements all the same."""
@@ -103,7 +103,8 @@ def _conceal(logger: Any, method: str, event: EventDict) -> EventDict:
     """Turn an error into its traceback, and hide what is sensitive in whatever is said."""
     error = _error_in(event.get("exc_info"))
     said = structlog.processors.format_exc_info(logger, method, event)
-    return {name: _without_secrets(value, error) for name, value in said.items()}
+    secrets = known_secrets(error)
+    return _without(secrets, said) if secrets else said
 
 
 def _error_in(given: Any) -> BaseException | None:
@@ -112,11 +113,15 @@ def _error_in(given: Any) -> BaseException | None:
     return given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given else None
 
 
-def _without_secrets(value: Any, error: BaseException | None) -> Any:
+def _without(secrets: frozenset[str], value: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
     if isinstance(value, str):
-        return concealed(value, error)
+        return hide(value, secrets)
     if isinstance(value, dict):
-        return {key: _without_secrets(each, error) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_secrets(each, error) for each in value]
-    return value
+        return {_without(secrets, key): _without(secrets, each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_without(secrets, each) for each in value]
+    # As whoever writes the line would show it: nobody knows what an object says of itself.
+    shown = [hide(text, secrets) for text in (str(value), repr(value))]
+    return value if shown == [str(value), repr(value)] else shown[0]

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from types import NoneType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
+from ..domain.constraints import is_sensitive
 from ..domain.errors import DomainError
 from ..domain.messages import Created, Event, Message, Page, Query, answer_of
 from ..service.diagnostics import Diagnosed, Finding
@@ -155,6 +156,10 @@ def _path(endpoint: Endpoint) -> Iterator[str]:
     known = _fields(endpoint.message)
     if not endpoint.path.startswith("/"):
         yield f"the path {endpoint.path} does not begin with a slash; write /{endpoint.path}"
+    hints = get_type_hints(endpoint.message, include_extras=True)
+    for name in sorted(endpoint.variables & set(known)):
+        if is_sensitive(hints[name]):
+            yield f"the path has {name}, which is Sensitive: every proxy logs paths; let it come from a body"
     for name in sorted(endpoint.variables - set(known)) if endpoint.reads is None else ():
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"its fields are {', '.join(known) or 'none'}"

@@ -44,7 +44,16 @@ def secrets_of(message: Any) -> frozenset[str]:
 
 def concealed(text: str, error: BaseException | None = None) -> str:
     """Give a text without the sensitive values of the message in hand, and of the one that led to an error."""
-    secrets = _IN_HAND.get() | _of_error(error)
+    return hide(text, known_secrets(error))
+
+
+def known_secrets(error: BaseException | None = None) -> frozenset[str]:
+    """Give what must not be said just now: of the message in hand, and of the one that led to an error."""
+    return _IN_HAND.get() | _of_error(error)
+
+
+def hide(text: str, secrets: frozenset[str]) -> str:
+    """Replace each secret in a text."""
     # The longest first: a shorter one may be a part of it.
     for each in sorted(secrets, key=len, reverse=True):
         text = text.replace(each, HIDDEN)
@@ -126,8 +135,11 @@ def _forms(value: Any) -> Iterator[str]:
         yield repr(value)[2:-1]
         yield value.hex()
         return
-    text = str(value.value if isinstance(value, Enum) else value)
-    plain = {text, value.isoformat()} if isinstance(value, (date, time)) else {text}
+    if isinstance(value, Enum):
+        value = value.value
+    plain = {str(value)} if isinstance(value, str) else {str(value), repr(value)}
+    plain |= {value.isoformat()} if isinstance(value, (date, time)) else set()
+    plain |= {value.hex} if isinstance(value, UUID) else set()
     once = plain | _escaped(plain)
     # Twice, because an error may show the representation of a text in which there is one already.
     yield from once | _escaped(once)
