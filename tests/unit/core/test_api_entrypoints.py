@@ -159,6 +159,12 @@ def test_a_malformed_body_is_400_and_an_empty_one_lacks_its_fields(body: bytes, 
         assert said in response.json["detail"]
 
 
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("br, gzip", 415), ("identity", 201)])
+def test_a_body_that_is_not_sent_as_it_is_is_415(coding: str, status: int) -> None:
+    coded = {"Content-Encoding": coding}
+    assert Library().http.post("/library/books/1", json=BOOK, headers=coded).status_code == status
+
+
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", ""])
 def test_a_body_that_is_not_json_is_415(media_type: str) -> None:
     response = Library().http.post("/library/books/1", data=json.dumps(BOOK), content_type=media_type)

@@ -171,7 +171,7 @@ ACCEPTED = {
 """The response to who does not wait."""
 
 FOLLOW_PATH = "/messages/{message_id}"
-FOLLOW_FAILURES = (400, 401, 404, 408, 414, 417, 429, 431, 500, 503)
+FOLLOW_FAILURES = (400, 401, 404, 408, 413, 414, 417, 429, 431, 500, 503)
 FOLLOW_TAG = {
     "name": "messages",
     "description": "How far events have come that their senders do not wait for.",

@@ -164,6 +164,8 @@ def _json_body(request: Request, message: type[Message]) -> dict[str, Any]:
         request.stream.read(1)  # a body of unknown length is cut at the limit: only a further byte is refused
     if not data:
         return {}
+    if request.environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
+        raise UnsupportedMediaType("The body has to be sent as it is, without a Content-Encoding.")
     if request.environ.get("CONTENT_TYPE") != "application/json" and not request.is_json:
         raise UnsupportedMediaType("The body has to be JSON, sent with Content-Type: application/json.")
     body = _decode(message, data)

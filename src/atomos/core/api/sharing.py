@@ -21,6 +21,7 @@ _SENT = (
     "traceparent",
 )
 _READ = (
+    "Allow",
     "ETag",
     "Link",
     "Location",
