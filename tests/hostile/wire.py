@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Raw(NamedTuple):
-    """Bytes that are sent on a connection of their own; what comes back has one of these statuses, or is nothing."""
+    """Bytes that are sent on a connection of their own, and the statuses that are right; one of them has to come."""
 
     name: str
     sent: bytes
