@@ -33,9 +33,10 @@ QUICK_SECONDS = 5.0
 class Open:
     """A service that needs credentials, and credentials for it."""
 
-    def __init__(self, service: Service, token: str) -> None:
+    def __init__(self, service: Service, token: str, output: Path) -> None:
         self.service = service
         self.token = token
+        self.output = output
 
     @property
     def processes(self) -> set[int]:
@@ -44,7 +45,7 @@ class Open:
 
 
 @pytest.fixture
-def exposed(database_url: str, capfd: pytest.CaptureFixture[str]) -> Iterator[Open]:
+def exposed(database_url: str, tmp_path: Path) -> Iterator[Open]:
     own = {
         "ATOMOS_DATABASE__URL": database_url,
         "ATOMOS_SECURITY__AUTHENTICATION": "true",
@@ -57,8 +58,9 @@ def exposed(database_url: str, capfd: pytest.CaptureFixture[str]) -> Iterator[Op
         made = mint("stranger", scopes, SECRET, datetime.now(UTC))
         atomos.container.core.keys().add(made.key)
         atomos.close()
-    with Service(ROOT, database_url, processes=1, environment={**os.environ, **own}) as service:
-        yield Open(service, made.token)
+    output = tmp_path / "service.log"
+    with Service(ROOT, database_url, environment={**os.environ, **own}, output=output) as service:
+        yield Open(service, made.token, output)
 
 
 def sent(exposed: Open, hostile: Hostile) -> int:
@@ -113,16 +115,14 @@ def judged(name: str, statuses: tuple[int, ...], send: Callable[[], int]) -> str
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_over_the_wire_each_is_refused_and_no_process_ends(
-    exposed: Open, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_over_the_wire_each_is_refused_and_no_process_ends(exposed: Open) -> None:
     before = exposed.processes
     answers = [judged(each.name, over_the_wire(each), partial(sent, exposed, each)) for each in everything()]
     answers += [judged(each.name, each.statuses, partial(raw, exposed, each)) for each in RAW]
     wrong = [each for each in answers if each]
     assert wrong == [], "\n".join(wrong)
     assert exposed.processes == before
-    said = capfd.readouterr().err
+    said = exposed.output.read_text("utf-8")
     assert said.count("http.refused") > len(RAW)
     assert exposed.token not in said
     good = Hostile("good", "POST", "/allocation/batches", b'{"reference": "a", "sku": "b", "quantity": 1}')

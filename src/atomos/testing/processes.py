@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -24,7 +24,8 @@ _STOP_SECONDS = 20.0
 class Service:
     """A service in processes of its own, from a project's folder: entered, it serves; left, it is gone.
 
-    `database_url` is where it stores; `environment` adds variables; `processes` is gunicorn's workers.
+    `database_url` is where it stores; `environment` adds variables; `processes` is gunicorn's workers. What it says
+    is added to the file `output`; None: it goes where that of this process goes.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class Service:
         *,
         processes: int = 1,
         environment: Mapping[str, str] | None = None,
+        output: Path | None = None,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
+        self._output = output
         self._environment = {
             **os.environ,
             "ATOMOS_DATABASE__URL": database_url,
@@ -64,9 +67,16 @@ class Service:
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         command = [sys.executable, *gunicorn(self._folder)]
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            command, cwd=self._folder, env=self._environment, start_new_session=True
-        )
+        with ExitStack() as files:
+            said = None if self._output is None else files.enter_context(self._output.open("ab"))
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                command,
+                cwd=self._folder,
+                env=self._environment,
+                start_new_session=True,
+                stdout=said,
+                stderr=said,
+            )
         wait_until(self._is_ready, _START_SECONDS, f"{self.url} to be ready")
 
     def stop(self) -> int:
