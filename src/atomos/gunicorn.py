@@ -92,5 +92,4 @@ def welcome(*requests: str) -> None:
     lead = f" Try, in another terminal:\n\n{tried}\n" if tried else " "
     print(f"Atomos serves on {url}.{lead}The whole API: {url}/openapi.json. Ctrl-C stops it.", flush=True)
     if not _settings.security.authentication:
-        who = "on this machine" if _local else f"who reaches {_http.host}:{_http.port}"
-        print(f"Everyone {who} may do everything: security.authentication is off.", flush=True)
+        print("Everyone on this machine may do everything: security.authentication is off.", flush=True)

@@ -624,12 +624,18 @@ def became(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def test_run_migrates_the_embedded_database_and_becomes_gunicorn(
     command: Command, became: list[list[str]], tmp_path: Path
 ) -> None:
-    command("run", "--host", "10.0.0.7", "--port", "8123", "--sql")
+    command("run", "--host", "127.0.0.7", "--port", "8123", "--sql")
     assert became == [[sys.executable, sys.executable, *gunicorn(PROJECT)]]
     assert (tmp_path / "atomos.db").exists()
     given = ("ATOMOS_HTTP__HOST", "ATOMOS_HTTP__PORT", "ATOMOS_DATABASE__ECHO")
-    assert [os.environ[name] for name in given] == ["10.0.0.7", "8123", "true"]
+    assert [os.environ[name] for name in given] == ["127.0.0.7", "8123", "true"]
     assert json.loads(command("db", "upgrade", "--json").stdout)["applied"] == []
+
+
+def test_run_listens_to_nobody_else_without_authentication(command: Command, became: list[list[str]]) -> None:
+    said = command("run", "--host", "10.0.0.7", code=1).output
+    assert "it would listen on 10.0.0.7 without authentication" in said
+    assert became == []
 
 
 def test_run_hands_the_application_on(
