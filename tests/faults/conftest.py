@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
+from atomos.core.service import Conflict, InFlight
 from atomos.testing.databases import PostgresTemplate, SqliteTemplate, fresh_url, made_postgres_template
 from atomos.testing.faults import Scenario, broken_invariants
 from atomos.testing.faults.ledger.driving import check, drive
+from atomos.testing.processes import wait_until
 from tests.conftest import DATABASES
 
 PROJECT = Path(__file__).parents[2]
+_PATIENCE_SECONDS = 60.0
 
 ON_SQLITE = pytest.mark.parametrize("ledger_url", DATABASES[:1], indirect=True)
 """For what only SQLite does."""
@@ -98,6 +102,14 @@ def is_sound() -> Sound:
 
 
 def drive_all(scenario: Scenario, numbers: Sequence[int]) -> None:
-    """Send the load of these numbers."""
+    """Send the load of these numbers; who is told to send again, as a lock was not to be had, does so."""
     for number in numbers:
+        wait_until(partial(_driven, scenario, number), _PATIENCE_SECONDS, f"{number} to be taken")
+
+
+def _driven(scenario: Scenario, number: int) -> bool:
+    try:
         drive(scenario.bus, number)
+    except (Conflict, InFlight):
+        return False
+    return True
