@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -203,21 +204,28 @@ def test_no_error_that_is_stored_has_it(
     assert lines_with_mark(capsys.readouterr().err) == []
 
 
+class State(Enum):
+    UNWELL = "state-7"
+    HEALTHY = "state-8"
+
+
 class Typed(ValueObject):
     code: Sensitive[int]
     amount: Sensitive[Decimal]
     born: Sensitive[date]
     at: Sensitive[datetime]
     ref: Sensitive[UUID]
+    state: Sensitive[State]
 
 
 TYPED = st.builds(
     Typed,
-    code=st.integers(min_value=10**9, max_value=2**60),
+    code=st.integers(min_value=100, max_value=2**60),
     amount=st.decimals(10**7, 10**9, places=2),
     born=st.dates(max_value=date(1999, 12, 31)),
     at=st.datetimes(max_value=datetime(1999, 12, 31), timezones=st.just(UTC)),
     ref=st.uuids(),
+    state=st.sampled_from(State),
 )
 
 
@@ -228,7 +236,7 @@ def test_what_is_no_text_is_hidden_as_whatever_it_is_said(
     capsys: pytest.CaptureFixture[str], form: Any, secret: Typed
 ) -> None:
     configure("debug", form)
-    values = [getattr(secret, name) for name in ("code", "amount", "born", "at", "ref")]
+    values = [getattr(secret, name) for name in ("code", "amount", "born", "at", "ref", "state")]
     log = structlog.get_logger("careless")
     with suppress(ValueError), concealing(secret):
         log.warning(
@@ -237,15 +245,45 @@ def test_what_is_no_text_is_hidden_as_whatever_it_is_said(
         log.warning(
             "inside", several=set(values), by={str(secret.ref): values}, error=ValueError(secret.born)
         )
+        log.warning("keys", by=dict.fromkeys([*values, tuple(values), frozenset(values)], 1))
         logging.getLogger("library").warning("%s %r %s", secret.code, secret.at, secret.ref.hex)
         failed = ValueError(f"{values} {secret.born} {secret.ref.hex} {secret.at.isoformat()}")
         log.warning("caught", exc_info=failed)
         raise failed
     log.warning("later", exc_info=failed)
     told = capsys.readouterr().err + said(failed)
-    assert "7" in told
+    assert ('"number": 7,' if form == "json" else "number=7") in told
+    assert "could not be written" not in told
     shown = [form_of(value) for value in values for form_of in (str, repr)]
-    assert [each for each in (*shown, secret.ref.hex, secret.at.isoformat()) if each in told] == []
+    assert [
+        each for each in (*shown, secret.ref.hex, secret.at.isoformat(), secret.state.name) if each in told
+    ] == []
+
+
+class Broken:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        raise ValueError(self.text)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_line_that_cannot_be_written_is_told_without_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, form: Any
+) -> None:
+    # Those of pytest raise what our own one reports.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    configure("debug", form)
+    with concealing(Lookup(pin=MARK)):
+        structlog.get_logger("careless").warning("broken", what=Broken(MARK), pin=MARK)
+        logging.getLogger("library").warning("%d", MARK)
+        logging.getLogger("library").warning("%s and %s", MARK)  # noqa: PLE1206
+    logged = capsys.readouterr().err
+    assert logged.count("could not be written") == 3
+    assert "A line of library (" in logged
+    assert "test_concealing.py:" in logged
+    assert lines_with_mark(logged) == []
 
 
 def test_a_path_that_would_have_it_is_refused_at_the_start(bells: Bells) -> None:

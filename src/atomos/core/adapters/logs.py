@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from contextlib import suppress
 from typing import Any, Literal
 
 import structlog
 from structlog.typing import EventDict, Processor
 
-from ..service.concealing import hide, known_secrets
+from ..service.concealing import concealed, hide, known_secrets
 
 QUIET = ("alembic", "httpcore2", "httpx2", "sqlalchemy")
 """Libraries that are heard from `warning` on; `database.echo` shows statements all the same."""
@@ -75,8 +77,17 @@ class _StandardError:
         sys.stderr.flush()
 
 
+class _Handler(logging.StreamHandler[_StandardError]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Say which line could not be written; the standard library's report shows whatever was in it."""
+        place = f"{record.name} ({record.pathname}:{record.lineno})"
+        text = f"A line of {place} could not be written: {traceback.format_exc()}"
+        with suppress(OSError, ValueError):
+            self.stream.write(concealed(text, _error_in(record.exc_info)))
+
+
 def _handler(form: str) -> logging.Handler:
-    handler = logging.StreamHandler(_StandardError())
+    handler = _Handler(_StandardError())
     handler.name = _OWN
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -119,7 +130,8 @@ def _without(secrets: frozenset[str], value: Any) -> Any:
     if isinstance(value, str):
         return hide(value, secrets)
     if isinstance(value, dict):
-        return {_without(secrets, key): _without(secrets, each) for key, each in value.items()}
+        # A key as text: JSON has no others, and what is hidden in a tuple could not be a key.
+        return {hide(str(key), secrets): _without(secrets, each) for key, each in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_without(secrets, each) for each in value]
     # As whoever writes the line would show it: nobody knows what an object says of itself.

@@ -129,14 +129,15 @@ def _is_plain(hint: Any) -> bool:
 
 
 def _forms(value: Any) -> Iterator[str]:
+    if isinstance(value, Enum):
+        yield value.name or ""
+        value = value.value
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, bytes):
         yield repr(value)[2:-1]
         yield value.hex()
         return
-    if isinstance(value, Enum):
-        value = value.value
     plain = {str(value)} if isinstance(value, str) else {str(value), repr(value)}
     plain |= {value.isoformat()} if isinstance(value, (date, time)) else set()
     plain |= {value.hex} if isinstance(value, UUID) else set()
