@@ -174,11 +174,11 @@ def procrastinate_workers(concurrency: int, delete: str) -> Settings:
 
 
 BEST: dict[str, Callable[[], Settings]] = {
-    ATOMOS: lambda: atomos_workers(2),
-    KEYED: lambda: atomos_workers(2),
-    CELERY: lambda: celery_workers("solo", 1, 500),
-    DRAMATIQ: lambda: dramatiq_workers(2, 500),
-    PROCRASTINATE: lambda: procrastinate_workers(10, "successful"),
+    ATOMOS: lambda: atomos_workers(4),
+    KEYED: lambda: atomos_workers(4),
+    CELERY: lambda: celery_workers("threads", 2, 100),
+    DRAMATIQ: lambda: dramatiq_workers(8, 500),
+    PROCRASTINATE: lambda: procrastinate_workers(30, "successful"),
 }
 """The settings that are taken; `--try` measures others."""
 
