@@ -162,6 +162,33 @@ def test_too_large_a_body_is_refused_and_the_answer_arrives_while_it_is_sent(ser
     assert reply.status == 413
 
 
+@pytest.mark.parametrize("target", [b"/health/live", b"/allocation/batches", b"/nowhere"])
+def test_too_large_a_body_is_refused_wherever_it_goes(service: Service, target: bytes) -> None:
+    reply = ask(
+        service.port, b"GET " + target + b" HTTP/1.1\r\nHost: here\r\nContent-Length: 99999999\r\n\r\n"
+    )
+    assert (reply.status, reply.problem["status"]) == (413, 413)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"HEAD /health/live HTTP/1.1\r\nHost: here\r\nContent-Length: 99999999\r\n\r\n", 413),
+        (b"HEAD /health/live HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n", 400),
+        (b"HEAD /health/live HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 400),
+        (b"HEAD /health/live HTTP/1.1\r\n\r\n", 400),
+        (b"HEAD /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: here\r\n\r\n", 414),
+        (b"HEAD / HTTP/1.1\r\nHost: here\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 431),
+    ],
+)
+def test_what_a_head_is_refused_with_has_no_body(service: Service, request_: bytes, status: int) -> None:
+    with connect(service.port) as client:
+        client.sendall(request_)
+        reply = read(client, "HEAD")
+        assert (reply.status, int(reply.headers["content-length"]) > 0) == (status, True)
+        assert is_ended(client)
+
+
 def test_bodies_on_their_way_take_64_mebibytes_and_no_more(service: Service) -> None:
     worker = worker_of(service)
     before = worker.memory_info().rss

@@ -62,6 +62,7 @@ def test_what_came_after_a_request_is_the_next_one() -> None:
         (EMPTY[:-2] + b"X: a\r\n" * 101 + b"\r\n", errors.LimitRequestHeaders),
         (EMPTY[:-2] + b"X: " + b"a" * MOST_HEAD_BYTES, errors.LimitRequestHeaders),
         (b"GET / HTTP/1.1\r\n\r\n", errors.InvalidHeader),
+        (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n", errors.UnsupportedTransferCoding),
         (HEAD + b"Content-Length: 1001\r\n\r\n", TooLarge),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3E9\r\n", TooLarge),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + (b"1;" + b"e" * 900 + b"\r\na\r\n") * 80, TooLarge),

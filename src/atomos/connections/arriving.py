@@ -6,7 +6,7 @@ from io import BytesIO
 from typing import Any, NamedTuple
 
 from gunicorn.http.body import ChunkedReader
-from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders
+from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders, UnsupportedTransferCoding
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 
@@ -57,6 +57,11 @@ class Arriving:
         """Whether the client waits for a word before it sends the body (`Expect: 100-continue`)."""
         return self.head is not None and bool(self.head._expected_100_continue)
 
+    @property
+    def is_of_head(self) -> bool:
+        """Whether the request on its way is a HEAD, whose answer has no body whatever it is (RFC 9110, 9.3.2)."""
+        return self.received.startswith(b"HEAD ") if self.head is None else self.head.method == "HEAD"
+
     def begin(self) -> None:
         """Forget the request that was answered; what came after it is the next one."""
         self.head, self._chunks, self._seen = None, None, 0
@@ -94,9 +99,13 @@ class Arriving:
         source: Any = IterUnreader([bytes(self.received)])
         self._count += 1
         head: Any = Request(self._allowed.cfg, source, self._client, self._count)
-        self.received[:] = source.take_buffered()
         if head.version >= (1, 1) and not any(name == "HOST" for name, _ in head.headers):
             raise InvalidHeader("HOST", req=head)  # RFC 9112, 3.2
+        if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in head.headers):
+            raise UnsupportedTransferCoding(
+                "Transfer-Encoding"
+            )  # gunicorn takes gzip, and leaves it as it is
+        self.received[:] = source.take_buffered()
         self._chunks = Chunks() if isinstance(head.body.reader, ChunkedReader) else None
         self._length = getattr(head.body.reader, "length", 0)
         return head

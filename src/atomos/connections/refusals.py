@@ -81,8 +81,11 @@ def refusal(error: Exception) -> Kind:
     return kind_of(told)._replace(retry_after=1.0 if isinstance(error, TooMuch) else None)
 
 
-def refuse(error: Exception, client: Any) -> bytes:
-    """Note that a request failed on its way, and write what its sender is told; the connection is closed then."""
+def refuse(error: Exception, client: Any, *, with_body: bool = True) -> bytes:
+    """Note that a request failed on its way, and write what its sender is told; the connection is closed then.
+
+    The answer to a HEAD is to be `with_body=False`: it says how long the body would be, and has none.
+    """
     kind, correlation_id = refusal(error), new_id()
     address = client[0] if isinstance(client, tuple) else None
     if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -92,10 +95,11 @@ def refuse(error: Exception, client: Any) -> bytes:
         _log.info(
             "http.refused", kind=kind.slug, status=kind.status, address=address, correlation_id=correlation_id
         )
-    return _written(kind, correlation_id)
+    head, body = _written(kind, correlation_id)
+    return head + body if with_body else head
 
 
-def _written(kind: Kind, correlation_id: str) -> bytes:
+def _written(kind: Kind, correlation_id: str) -> tuple[bytes, bytes]:
     problem = {
         "type": TYPE + kind.slug,
         "title": kind.title,
@@ -116,4 +120,4 @@ def _written(kind: Kind, correlation_id: str) -> bytes:
     ]
     if kind.retry_after is not None:
         fields.append(f"Retry-After: {math.ceil(kind.retry_after)}")
-    return "\r\n".join(fields).encode() + b"\r\n\r\n" + body
+    return "\r\n".join(fields).encode() + b"\r\n\r\n", body

@@ -105,7 +105,7 @@ class PatientWorker(ThreadWorker):
             head._expected_100_continue = False  # it was told already, else its body would not be here
             keeps = bool(self.handle_request(head, conn))
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
-            conn.sock.unsent[:] = refuse(error, conn.client)
+            conn.sock.unsent[:] = refuse(error, conn.client, with_body=not conn.arriving.is_of_head)
         with suppress(OSError):
             conn.push()  # most answers go at once, and need not wait for the loop
         return keeps
@@ -227,7 +227,7 @@ class PatientWorker(ThreadWorker):
                 self._drop(conn)
 
     def _refuse(self, conn: Connection, error: Exception) -> None:
-        conn.sock.unsent[:] = refuse(error, conn.client)
+        conn.sock.unsent[:] = refuse(error, conn.client, with_body=not conn.arriving.is_of_head)
         conn.keeps = False
         conn.arriving.received.clear()
         self._take_step(self._send, conn)
