@@ -13,7 +13,10 @@ Headers = Mapping[str, str]
 
 
 class Hostile(NamedTuple):
-    """One request. `headers` come beside the credentials and the type of the body; None takes one of these away."""
+    """One request. `headers` come beside the credentials and the type of the body; None takes one of these away.
+
+    `wire` is the status where a server reads the request first and refuses it by itself; None: `statuses` hold there.
+    """
 
     name: str
     method: str
@@ -21,7 +24,11 @@ class Hostile(NamedTuple):
     body: bytes | None = None
     headers: Mapping[str, str | None] = {}
     statuses: tuple[int, ...] = (422,)
+    wire: int | None = None
 
+
+MARKER = "n0b0dy-may-read-this-1n-a-l0g"
+"""Stands where secrets do: whoever looks for it in a log must not find it."""
 
 JSON = "application/json"
 BATCHES, LINES, ORDERS = "/allocation/batches", "/allocation/orders/order-1/lines", "/allocation/orders"
@@ -129,6 +136,8 @@ _BODIES: dict[str, tuple[bytes, int]] = {
     "as many escapes": (b'{"sku": "' + b'\\"' * 500_000 + b'"}', 422),
     "a long text": (json.dumps({**BATCH, "sku": "x" * 900_000}).encode(), 422),
     "too large": (b" " * 1_048_577, 413),
+    "a secret": (json.dumps({**BATCH, "password": MARKER, "quantity": MARKER}).encode(), 422),
+    "half a secret": (f'{{"password": "{MARKER}'.encode(), 400),
     "SQL": (json.dumps({**BATCH, "quantity": "1; drop table atomos_message"}).encode(), 422),
     "an operator of queries": (json.dumps({**BATCH, "sku": {"$gt": ""}}).encode(), 422),
 }
@@ -173,17 +182,19 @@ def wrong_headers() -> Iterator[Hostile]:
 
 _HEADERS: list[tuple[str, list[str], int]] = [
     ("Idempotency-Key", ["", " ", "a,b", "a b", '"', '""', '"a', "ä", "x" * 256, "a\tb", '"\\a"'], 400),
-    ("X-Correlation-ID", ["", "1", "x" * 10_000, "0190b3a2", "../../etc/passwd", "' or 1=1 --"], 400),
+    ("X-Correlation-ID", ["", "1", "x" * 5_000, "0190b3a2", "../../etc/passwd", "' or 1=1 --"], 400),
     ("If-Match", ["", "7", '"7', "W/7", "*, *", '"a" "b"', "x" * 5000], 400),
     ("If-None-Match", ["*", '"7"'], 400),
+    ("Content-Encoding", ["gzip", "br, gzip", "identity, gzip", "identity;q=1", "x"], 415),
     ("Accept", ["text/html", "application/xml", "application/json;q=0", "image/*, text/*"], 406),
     (
         "Authorization",
         [
             *("", "Bearer", "Bearer ", "Basic dTpw", "Digest x", "bearer", "Bearer a b", "atk_x_y"),
-            *("Bearer atk_", "Bearer atk_abcdefghijkl_", "Bearer atk_abcdefghijkl_x", f"Bearer {'x' * 9000}"),
+            *("Bearer atk_", "Bearer atk_abcdefghijkl_", "Bearer atk_abcdefghijkl_x", f"Bearer {'x' * 8000}"),
             *("Bearer null", "Bearer undefined", "Bearer a.b.c", "Bearer eyJhbGciOiJub25lIn0.e30."),
             *("Bearer ' or 1=1 --", "Bearer ../../x", "Bearer \u00e4", "Negotiate x", "Bearer\tx"),
+            *(f"Bearer {MARKER}", f"Bearer atk_abcdefghijkl_{MARKER}", f"Basic {MARKER}", MARKER),
         ],
         401,
     ),
@@ -252,7 +263,8 @@ _TARGETS: dict[str, tuple[int, ...]] = {
     "/allocation/batches?SKU=x": (422,),
     "/allocation/batches?sku=a;limit=5&nosuch": (422,),
     "/allocation/batches?__proto__[x]=1": (422,),
-    f"/allocation/batches?{'&'.join(f'a{n}=1' for n in range(1001))}": (400,),
+    f"/allocation/batches?api_key={MARKER}": (422,),
+    f"/{MARKER}": (404,),
 }
 
 
@@ -276,6 +288,19 @@ def wrong_methods() -> Iterator[Hostile]:
     )
 
 
+def too_long() -> Iterator[Hostile]:
+    """Ask for more in a first line, or in a header, than a server reads; it says so before anyone is asked."""
+    parameters = "&".join(f"a{n}=1" for n in range(1001))
+    yield Hostile("1,001 parameters", "GET", f"{BATCHES}?{parameters}", statuses=(400,), wire=414)
+    for header, value, status in (
+        ("X-Correlation-ID", "x" * 10_000, 400),
+        ("Authorization", f"Bearer {MARKER * 400}", 401),
+    ):
+        yield Hostile(
+            f"a long {header}", "POST", BATCHES, BODY, {header: value}, statuses=(status,), wire=431
+        )
+
+
 def everything() -> list[Hostile]:
     """Give every request."""
     return [
@@ -284,4 +309,5 @@ def everything() -> list[Hostile]:
         *wrong_headers(),
         *wrong_targets(),
         *wrong_methods(),
+        *too_long(),
     ]

@@ -18,7 +18,7 @@ from atomos.bootstrap import Atomos
 from atomos.core.service.credentials import mint
 from atomos.settings import SecuritySettings
 
-from .inputs import BATCHES, BODY, JSON, Hostile, everything
+from .inputs import BATCHES, BODY, JSON, MARKER, Hostile, everything
 
 SECRET = "a secret of the tests that nobody else has"
 QUICK_SECONDS = 1.0
@@ -87,6 +87,8 @@ def test_each_gets_its_documented_answer_quickly_and_the_service_goes_on(
         "authentication.accepted",
         "authentication.rejected",
     }
+    assert MARKER not in repr(logged)
+    assert credentials.removeprefix("Bearer ") not in repr(logged)
     with atomos_of_strangers.container.core.database().look() as connection:
         assert connection.exec_driver_sql("select count(*) from atomos_message").scalar_one() == 0
     good = Hostile("a good one", "POST", BATCHES, BODY, statuses=(201,))
