@@ -31,6 +31,7 @@ from atomos.finding import NoApplication, find_container
 from atomos.production import refuse_unprotected
 from atomos.project import project_of
 from atomos.settings import Settings, load
+from atomos.settings.sections import SECTIONS
 
 _RETENTION_SECONDS = 3.0
 
@@ -132,7 +133,8 @@ class Atomos:
                 for each in self.guard.authenticators:
                     closing.callback(each.close)
             closing.callback(self.container.core.wake().close)
-            closing.callback(self.container.core.counts().close)
+            if self.settings.limits.storage is not None:
+                closing.callback(self.container.core.counts().close)
             for worker in self._workers:
                 closing.callback(worker.stop)
             self._workers.clear()
@@ -266,18 +268,5 @@ def _instance(container: type[containers.DeclarativeContainer]) -> Any:
 
 
 def _config(settings: Settings) -> dict[str, Any]:
-    sections = (
-        "database",
-        "delivery",
-        "notifications",
-        "storage",
-        "health",
-        "http",
-        "security",
-        "oidc",
-        "limits",
-        "cors",
-        "log",
-    )
     own = {name: asdict(cast(Any, section)) for name, section in settings.contexts.items()}
-    return {**{name: asdict(getattr(settings, name)) for name in sections}, **own}
+    return {**{name: asdict(getattr(settings, name)) for name in SECTIONS}, **own}

@@ -102,9 +102,8 @@ class Arriving:
         if head.version >= (1, 1) and not any(name == "HOST" for name, _ in head.headers):
             raise InvalidHeader("HOST", req=head)  # RFC 9112, 3.2
         if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in head.headers):
-            raise UnsupportedTransferCoding(
-                "Transfer-Encoding"
-            )  # gunicorn takes gzip, and leaves it as it is
+            # gunicorn takes gzip, and leaves it as it is.
+            raise UnsupportedTransferCoding("Transfer-Encoding")
         self.received[:] = source.take_buffered()
         self._chunks = Chunks() if isinstance(head.body.reader, ChunkedReader) else None
         self._length = getattr(head.body.reader, "length", 0)

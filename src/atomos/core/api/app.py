@@ -86,26 +86,13 @@ def install(
         )
     if findings := list(_findings(bus, blueprints)):
         raise WiringError(findings)
-    installation = Installation(
-        app,
-        bus,
-        guard,
-        Health(dict(checks or {}), dict(warnings or {})),
-        title=title,
-        version=version,
-        description=description,
-        server=server,
-    )
-    app.extensions["atomos"] = installation
-    for blueprint in blueprints:
-        app.register_blueprint(blueprint)
+    health = Health(dict(checks or {}), dict(warnings or {}))
+    said = {"title": title, "version": version, "description": description, "server": server}
+    app.extensions["atomos"] = installation = Installation(app, bus, guard, health, **said)
     documents = _documents(installation)
     if page:
         add_page(documents, server)
-    app.register_blueprint(documents)
-    app.register_error_handler(HTTPException, answer_with_problem)
-    app.register_error_handler(AtomosError, answer_with_problem)
-    _admit_and_finish(app, exposure, frozenset((documents.name, *(each.name for each in blueprints))))
+    _register(app, (*blueprints, documents), exposure)
     return installation
 
 
@@ -158,7 +145,13 @@ def _shows_health() -> bool:
         return False
 
 
-def _admit_and_finish(app: Flask, exposure: Exposure, ours: frozenset[str]) -> None:
+def _register(app: Flask, blueprints: Sequence[Blueprint], exposure: Exposure) -> None:
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+    app.register_error_handler(HTTPException, answer_with_problem)
+    app.register_error_handler(AtomosError, answer_with_problem)
+    ours = frozenset(each.name for each in blueprints)
+
     def is_ours() -> bool:
         # What leads to no view is nobody's, and answered by a problem.
         return request.endpoint is None or request.blueprint in ours
