@@ -28,6 +28,7 @@ from atomos.settings import OidcSettings, SecuritySettings
 from atomos.settings.oidc import SIGNATURES
 from atomos.testing.identity import Answer, IdentityProvider
 from atomos.testing.identity.keys import new_key
+from atomos.testing.processes import wait_until
 
 TIMES = KeyTimes(refresh=300.0, pause=10.0, unknown=60.0, outage=3600.0, timeout=5.0)
 DISCOVERY = "/.well-known/openid-configuration"
@@ -87,10 +88,7 @@ def fetches(provider: IdentityProvider) -> int:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
+    wait_until(holds, 10, "the keys to be as they should")
 
 
 def test_nothing_is_fetched_before_the_first_token(provider: IdentityProvider, accept: Accept) -> None:
