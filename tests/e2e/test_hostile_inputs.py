@@ -3,63 +3,41 @@
 from __future__ import annotations
 
 import http.client
-import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-import psutil
 import pytest
 
-from atomos.bootstrap import build
-from atomos.core.service.credentials import mint
-from atomos.testing.faults.scenario import environment
 from atomos.testing.processes import Service
 from tests.hostile.inputs import JSON, MARKER, Hostile, everything
 from tests.hostile.wire import RAW, Raw
 
+from .conftest import StartService
+from .protected import SECRET, processes_of, protected
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ROOT = Path(__file__).parents[2]
-SECRET = "a secret of the tests that nobody else has"
 QUICK_SECONDS = 5.0
 """From the first byte of a request to its answer, on a machine that does much else."""
 
 
-class Open:
-    """A service that needs credentials, and credentials for it."""
+class Open(NamedTuple):
+    """A service that needs credentials, credentials for it, and what it says."""
 
-    def __init__(self, service: Service, token: str, output: Path) -> None:
-        self.service = service
-        self.token = token
-        self.output = output
-
-    @property
-    def processes(self) -> set[int]:
-        """The processes that serve."""
-        return {each.pid for each in psutil.Process(self.service.pid).children()}
+    service: Service
+    token: str
+    output: Path
 
 
 @pytest.fixture
-def exposed(database_url: str, tmp_path: Path) -> Iterator[Open]:
-    own = {
-        "ATOMOS_DATABASE__URL": database_url,
-        "ATOMOS_SECURITY__AUTHENTICATION": "true",
-        "ATOMOS_SECURITY__SECRET": SECRET,
-        "ATOMOS_LOG__LEVEL": "info",
-    }
-    with environment(own):
-        atomos = build("atomos.container:Application")
-        scopes = [scope for scope in atomos.bus.flow.routes.requires.values() if scope]
-        made = mint("stranger", scopes, SECRET, datetime.now(UTC))
-        atomos.container.core.keys().add(made.key)
-        atomos.close()
+def exposed(database_url: str, start_service: StartService, tmp_path: Path) -> Open:
+    own, token, _ = protected(database_url, level="info")
     output = tmp_path / "service.log"
-    with Service(ROOT, database_url, environment={**os.environ, **own}, output=output) as service:
-        yield Open(service, made.token, output)
+    return Open(start_service(environment=own, output=output), token, output)
 
 
 def sent(exposed: Open, hostile: Hostile) -> int:
@@ -111,12 +89,12 @@ def judged(name: str, statuses: tuple[int, ...], send: Callable[[], int]) -> str
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_over_the_wire_each_is_refused_and_no_process_ends(exposed: Open) -> None:
-    before = exposed.processes
+    before = processes_of(exposed.service)
     answers = [judged(each.name, documented(each), partial(sent, exposed, each)) for each in everything()]
     answers += [judged(each.name, (each.status,), partial(raw, exposed, each)) for each in RAW]
     wrong = [each for each in answers if each]
     assert wrong == [], "\n".join(wrong)
-    assert exposed.processes == before
+    assert processes_of(exposed.service) == before
     said = exposed.output.read_text("utf-8")
     assert said.count("http.refused") > len(RAW)
     assert [secret for secret in (exposed.token, SECRET, MARKER) if secret in said] == []

@@ -5,21 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx2
-import psutil
 import pytest
 
-from atomos.bootstrap import build
-from atomos.core.service.credentials import mint
-from atomos.testing.faults.scenario import environment
 from atomos.testing.processes import Service
 
 from .conftest import StartService
 from .fuzzing.running import Sent, Who, fuzz
+from .protected import processes_of, protected
 
 LONG = os.environ.get("ATOMOS_TEST_FUZZ") == "long"
 SEED = int(os.environ.get("ATOMOS_TEST_FUZZ_SEED", "20261128"))
@@ -38,40 +34,21 @@ SINGLE, CHAINED = ("examples", "coverage", "fuzzing"), ("stateful",)
 STATUSES = {200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 415, 422}
 """What has to come: a kind of answer that never came was not looked at."""
 
-SECRET = "a secret of the tests that nobody else has"
-
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500 if LONG else 300)]
 
 
 class Open(NamedTuple):
-    """A service that needs credentials: its processes, and a token that may do everything, and one that may nothing."""
+    """A service that needs credentials: a token that may do everything, and one that may nothing."""
 
     service: Service
     mighty: str
     powerless: str
 
-    @property
-    def processes(self) -> set[int]:
-        """The processes that serve."""
-        return {each.pid for each in psutil.Process(self.service.pid).children()}
-
 
 @pytest.fixture
 def exposed(database_url: str, start_service: StartService) -> Open:
-    own = {
-        "ATOMOS_DATABASE__URL": database_url,
-        "ATOMOS_SECURITY__AUTHENTICATION": "true",
-        "ATOMOS_SECURITY__SECRET": SECRET,
-        "ATOMOS_LOG__LEVEL": "error",
-    }
-    with environment(own):
-        atomos = build("atomos.container:Application")
-        scopes = sorted({scope for scope in atomos.bus.flow.routes.requires.values() if scope})
-        mighty, powerless = (mint(*each, SECRET, datetime.now(UTC)) for each in (("a", scopes), ("b", ())))
-        atomos.container.core.keys().add(mighty.key)
-        atomos.container.core.keys().add(powerless.key)
-        atomos.close()
-    return Open(start_service(environment=own), mighty.token, powerless.token)
+    own, mighty, powerless = protected(database_url, level="error")
+    return Open(start_service(environment=own), mighty, powerless)
 
 
 def rounds(exposed: Open, folder: Path) -> list[Sent]:
@@ -88,7 +65,7 @@ def rounds(exposed: Open, folder: Path) -> list[Sent]:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_what_is_served_is_what_the_document_says(exposed: Open, tmp_path: Path) -> None:
-    before, started = exposed.processes, time.monotonic()
+    before, started = processes_of(exposed.service), time.monotonic()
     sent = rounds(exposed, tmp_path)
     tell(sent, time.monotonic() - started)
     assert len(sent) >= REQUESTS
@@ -97,7 +74,7 @@ def test_what_is_served_is_what_the_document_says(exposed: Open, tmp_path: Path)
     assert {each.status for each in sent} >= STATUSES
     assert max(each.status for each in sent) < 500
     assert {(each.method, each.path) for each in sent if each.status < 300} >= operations(exposed.service.url)
-    assert exposed.processes == before
+    assert processes_of(exposed.service) == before
 
 
 def operations(url: str) -> set[tuple[str, str]]:
