@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import NamedTuple
 
 from flask import Flask, request
 from werkzeug.exceptions import SecurityError
 from werkzeug.sansio.utils import host_is_trusted
 
+from ..domain.addresses import peer_address
 from ..service.limits import Limit
 from ..service.ports import Unavailable
 from .emitting import principal
@@ -86,12 +87,7 @@ def _count(exposure: Exposure) -> None:
 @lru_cache(maxsize=4096)
 def _counted_as(address: str) -> str:
     # One customer of a provider has a whole network of IPv6 addresses to choose from.
-    try:
-        known = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(known, IPv6Address):
-        return address
-    if known.ipv4_mapped is not None:
-        return str(known.ipv4_mapped)
-    return str(ip_network((int(known), _NETWORK_BITS), strict=False))
+    known = peer_address(address)
+    if isinstance(known, IPv6Address):
+        return str(ip_network((int(known), _NETWORK_BITS), strict=False))
+    return address if known is None else str(known)

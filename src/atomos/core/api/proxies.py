@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any
+
+from ..domain.addresses import peer_address
 
 _SCHEMES = frozenset(("http", "https"))
 
@@ -25,13 +27,8 @@ class BehindProxies:
 
         @lru_cache(maxsize=4096)
         def is_proxy(address: str) -> bool:
-            try:
-                found = ip_address(address)
-            except ValueError:
-                return False
-            if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-                found = found.ipv4_mapped
-            return any(found in network for network in known)
+            found = peer_address(address)
+            return found is not None and any(found in network for network in known)
 
         self._is_proxy = is_proxy
 
@@ -64,7 +61,5 @@ def _address(said: str) -> str | None:
         host = said[1:].partition("]")[0]
     elif said.count(":") == 1:
         host = said.partition(":")[0]
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        return None
+    found = peer_address(host)
+    return None if found is None else str(found)
