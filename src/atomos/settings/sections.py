@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.domain import Sensitive
+from .broker import BrokerSettings
 from .exposed import CorsSettings, Hosts, LimitsSettings, Proxies
 from .kinds import (
     Address,
@@ -264,6 +265,9 @@ class Settings:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     """How recorded events reach those who must hear of them."""
 
+    broker: BrokerSettings = field(default_factory=BrokerSettings)
+    """Where topics are published to and read from."""
+
     notifications: NotificationsSettings = field(default_factory=NotificationsSettings)
     """How people are told."""
 
@@ -313,6 +317,7 @@ class Settings:
 SECTIONS: Mapping[str, type[Any]] = {
     "database": DatabaseSettings,
     "delivery": DeliverySettings,
+    "broker": BrokerSettings,
     "notifications": NotificationsSettings,
     "storage": StorageSettings,
     "health": HealthSettings,
