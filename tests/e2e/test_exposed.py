@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from atomos.serving import gunicorn
+from atomos.testing.broker_servers import RedisServer
 from atomos.testing.processes import Service, free_port
-from tests.integration.redis_server import RedisServer
 
 from .conftest import PROJECT, StartService
 

@@ -14,9 +14,8 @@ from atomos.core.adapters import limits
 from atomos.core.adapters.limits import ProcessCounts, RedisCounts, counts_at
 from atomos.core.service.errors import MissingExtra
 from atomos.core.service.limits import Counts, Limit, Rate, TooMany
+from atomos.testing.broker_servers import RedisServer
 from atomos.testing.conformance.counts import CountsSuite
-
-from .redis_server import RedisServer
 
 REDIS = os.environ.get("ATOMOS_TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
 
