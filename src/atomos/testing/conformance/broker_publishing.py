@@ -67,7 +67,8 @@ class BrokerPublishing(BrokerFixtures):
 
     def test_a_message_of_a_megabyte_arrives(self, broker: Broker, topic: str) -> None:
         """Between small ones, which keep their places."""
-        bodies = [b"before", bytes(range(256)) * 4096, b"after"]
+        # Some count the headers too, and stop at 1,048,576 bytes.
+        bodies = [b"before", bytes(range(256)) * 3906, b"after"]
 
         arrived = sent_and_received(broker, topic, [WireMessage(body, id=uuid4().hex) for body in bodies])
 
