@@ -1,0 +1,1 @@
+"""Message brokers, each against a real server."""
