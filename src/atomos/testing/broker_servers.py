@@ -133,21 +133,25 @@ class RedisServer(_Server):
     def _greets(self, link: socket.socket) -> bool:
         # While it reads what it kept it answers too, with an error.
         link.sendall(b"PING\r\n")
-        return link.recv(16).startswith(b"+PONG")
+        return link.recv(16).startswith((b"+PONG", b"-NOAUTH"))
 
 
 class NatsServer(_Server):
-    """A NATS with JetStream of a test's own: entered, it serves; left, it is gone."""
+    """A NATS with JetStream of a test's own: entered, it serves; left, it is gone.
+
+    `options` are added to its command line.
+    """
 
     name = "nats"
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         super().__init__()
         self.url = f"nats://127.0.0.1:{self.port}"
+        self._options = options
 
     def _command(self, root: Path) -> Sequence[str]:
         where = ["--addr", "127.0.0.1", "--port", str(self.port)]
-        return ["nats-server", *where, "--jetstream", "--store_dir", str(root)]
+        return ["nats-server", *where, "--jetstream", "--store_dir", str(root), *self._options]
 
     def _greets(self, link: socket.socket) -> bool:
         return link.recv(16).startswith(b"INFO")

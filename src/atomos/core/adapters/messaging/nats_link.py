@@ -19,7 +19,7 @@ except ImportError as missing:
     raise MissingExtra("nats", "broker.url is a NATS") from missing
 
 from nats.aio.msg import Msg
-from nats.errors import Error
+from nats.errors import BadHeaderError, BadSubjectError, Error
 from nats.js import JetStreamContext
 from nats.js.errors import APIError
 
@@ -139,6 +139,8 @@ class Link:
 
     async def _run(self, work: Work[T], on: Session | None, seconds: float) -> T:
         session = on or await self._connected()
+        if session.lost.done():
+            raise Unavailable(AWAY)
         task = asyncio.ensure_future(work(session))
         both: set[asyncio.Future[Any]] = {task, session.lost}
         await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -148,6 +150,8 @@ class Link:
             task.cancel()
         except APIError as error:
             raise Unavailable(f"NATS refused: {str(error.description or error).rstrip('.')}.") from error
+        except (BadSubjectError, BadHeaderError) as error:
+            raise Unavailable(f"NATS takes no such name, {str(error).removeprefix('nats: ')}.") from error
         except (Error, OSError, TimeoutError) as error:
             await self._leave(session)
             raise Unavailable(AWAY) from error
@@ -167,9 +171,12 @@ class Link:
         try:
             async with asyncio.timeout(self.timeout):
                 await self._join(client, session)
+                self._check_secrecy(client)
                 await session.begin()
-        except (Error, OSError, TimeoutError) as error:
+        except (Unavailable, Error, OSError, TimeoutError) as error:
             await session.close()
+            if isinstance(error, Unavailable):
+                raise
             if "authorization" in str(error).lower():
                 raise Unavailable("NATS refused the user or the password: correct broker.url.") from error
             raise Unavailable(AWAY) from error
@@ -195,6 +202,13 @@ class Link:
             disconnected_cb=over,
             error_cb=quiet,
         )
+
+    def _check_secrecy(self, client: Client) -> None:
+        # The library encrypts when the server asks for it, and else not, whatever the URL says.
+        if self._url.startswith("tls:") and not client._server_info.get("tls_required"):
+            raise Unavailable(
+                "NATS does not encrypt, and broker.url begins with tls: let the server require TLS."
+            )
 
     async def _leave(self, session: Session | None = None) -> None:
         """Close a connection; None: the one that is kept."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import Error
+from nats.errors import Error, NoRespondersError
 from nats.js import api
 from nats.js.errors import NotFoundError
 
@@ -130,7 +130,10 @@ class NatsConsumer(Consumer):
         if self._one_by_one:
             for reply in replies[:-1]:
                 await session.client.publish(reply, _ACKNOWLEDGED)
-        await session.client.request(replies[-1], _ACKNOWLEDGED, timeout=self._link.timeout)
+        try:
+            await session.client.request(replies[-1], _ACKNOWLEDGED, timeout=self._link.timeout)
+        except NoRespondersError as error:
+            raise Unavailable(self._gone()) from error
 
     async def _hear(self, message: Msg) -> None:
         if message.reply:

@@ -56,8 +56,8 @@ class RedisConsumer(Consumer):
         # The pending entry to go on after, None when all of them were read.
         self._after: bytes | None = _FIRST
         self._newest = _FIRST
-        # How many entries of the group must be pending, if nobody else reads it.
-        self._pending = 0
+        # What is not acknowledged, in order; when all pending entries were read, no others are pending.
+        self._held: dict[bytes, None] = {}
         self._untrimmed = 0
 
     def begin(self) -> None:
@@ -70,8 +70,8 @@ class RedisConsumer(Consumer):
             cursor = self._claim(_FIRST)
             while cursor != _FIRST:
                 cursor = self._claim(cursor)
-            self._pending = self._redis.xpending(key, group)["pending"]
             self._newest = _last_delivered(self._redis, key, group)
+            trim(self._redis, key)
 
     def receive(self, most: int, seconds: float) -> Sequence[Taken]:
         """Take the next messages, pending ones first; empty after so many seconds, and when it is closed."""
@@ -111,28 +111,34 @@ class RedisConsumer(Consumer):
 
     def _take(self, most: int) -> list[Taken]:
         while self._after is not None:
-            entries = _entries(self._redis.execute_command(*self._reading(most, self._after)))
+            entries = self._hold(self._redis.execute_command(*self._reading(most, self._after)))
             self._after = entries[-1][0] if entries else None
             if taken := self._present(entries):
                 return taken
         return self._present(self._new(most))
 
     def _new(self, most: int) -> list[Entry]:
-        """Read what nobody of the group has read.
+        """Read what nobody of the group has read, unless more is pending than what is held here.
 
-        Together with it the group's pending entries are counted: one that was stopped, and another took its place,
-        may have gone on and read something before it noticed. That comes first, and is ours when we begin again.
+        Then somebody else has read: a process that was stopped, so that this one took its place, may go on and read
+        before it notices. What it took comes first, when the group is read anew.
         """
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.execute_command(*self._reading(most, b">"))
         pipeline.xpending(self._reads.key, self._reads.group)
         read, pending = pipeline.execute()
-        entries = _entries(read)
-        self._pending += len(entries)
-        if pending["pending"] != self._pending:
+        entries = self._hold(read)
+        held = len(self._held), next(iter(self._held), None), next(reversed(self._held), None)
+        if (pending["pending"], pending["min"], pending["max"]) != held:
             raise Unavailable(f"Somebody else reads {self._reads.key} as {self._reads.group}: read it anew.")
         if entries:
             self._newest = entries[-1][0]
+        return entries
+
+    def _hold(self, reply: Any) -> list[Entry]:
+        # One stream was asked for; without entries it is not in the reply.
+        entries: list[Entry] = list(reply[0][1]) if reply else []
+        self._held.update((entry_id, None) for entry_id, _ in entries)
         return entries
 
     def _reading(self, most: int, after: bytes) -> tuple[Any, ...]:
@@ -146,7 +152,9 @@ class RedisConsumer(Consumer):
         return [Taken(message_of(fields), entry_id) for entry_id, fields in entries if fields]
 
     def _settle(self, entry_ids: Sequence[bytes]) -> None:
-        self._pending -= self._redis.xack(self._reads.key, self._reads.group, *entry_ids)
+        self._redis.xack(self._reads.key, self._reads.group, *entry_ids)
+        for each in entry_ids:
+            self._held.pop(each, None)
 
     def _wait(self, seconds: float) -> None:
         """Wait until there is something new, without taking it; not for long, so that a lost group is noticed."""
@@ -186,8 +194,3 @@ def trim(client: Any, key: str) -> None:
 def _last_delivered(client: Any, key: str, group: str) -> bytes:
     found = [each["last-delivered-id"] for each in client.xinfo_groups(key) if each["name"] == group.encode()]
     return bytes(found[0])
-
-
-def _entries(reply: Any) -> list[Entry]:
-    # One stream is asked for, and nothing is the answer when there is nothing.
-    return list(reply[0][1]) if reply else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakSet
 
 from ...service.messaging import (
     Broker,
@@ -53,6 +54,7 @@ class RedisBroker(Broker):
         self._timeout = timeout
         # Its pool is thread-safe, and empty in a process that was forked.
         self._redis = client_of(url, timeout)
+        self._consumers: WeakSet[RedisConsumer] = WeakSet()
 
     def publish(self, topic: str, messages: Sequence[WireMessage]) -> Sequence[Outcome]:
         """Publish in this order, in one round trip, and say what became of each. Raises `Unavailable`."""
@@ -77,6 +79,7 @@ class RedisBroker(Broker):
         with told_plainly("answer"):
             own = client_of(self._url, self._timeout, single=True)
         consumer = RedisConsumer(own, self._redis, reads)
+        self._consumers.add(consumer)
         consumer.begin()
         return consumer
 
@@ -109,7 +112,9 @@ class RedisBroker(Broker):
             self._redis.ping()
 
     def close(self) -> None:
-        """Close the connections; those of consumers are closed with them."""
+        """Close the consumers, and the connections."""
+        for each in list(self._consumers):
+            each.close()
         self._redis.close()
 
     def _key(self, topic: str) -> str:
