@@ -21,8 +21,8 @@ class NatsBroker(Broker):
     loss of power is up to the server's `sync_interval` and the stream's replicas. A message with the id of one that
     came within the stream's window, two minutes, is dropped and counts as kept.
 
-    The place of a service begins with the oldest message that the stream still holds. A stream keeps what everyone
-    has read, too, for `keep_days`; zero: for ever. Each reader makes a consumer `service+N` of its own, from where
+    The place of a service begins with the oldest message that the stream still holds. A stream keeps everything for
+    `keep_days`, read or not, and nothing longer; zero: for ever. Each reader makes a consumer `service+N` of its own, from where
     the one before it was, and removes that one, so that a reader which was given up can take nothing more.
 
     `declare` makes the streams and consumers of subscriptions, so that a topic which nobody ever subscribed to has no

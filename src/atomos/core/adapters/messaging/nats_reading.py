@@ -57,7 +57,11 @@ class NatsConsumer(Consumer):
         self._subscribed = await self._session.client.subscribe(f"{self._address}.*", cb=self._hear)
 
     def receive(self, most: int, seconds: float) -> Sequence[Taken]:
-        """Take the next messages; empty after so many seconds, and when it is closed. Raises `Unavailable`."""
+        """Take the next messages; empty after so many seconds, and when it is closed meanwhile.
+
+        Raises `Unavailable`.
+        """
+        self._check_open()
         longest = seconds + self._link.timeout
         messages = self._do(lambda _: self._receive(most, seconds), longest)
         return [Taken(message_of(each.data, each.headers), each.reply) for each in messages]
@@ -66,14 +70,19 @@ class NatsConsumer(Consumer):
         """Acknowledge these, and wait for the server to say so. Raises `Unavailable`."""
         if not taken:
             return
-        if self._is_closed:
-            raise Unavailable("The reader of a stream was closed before it acknowledged what it took.")
+        self._check_open()
         self._do(lambda session: self._acknowledge(session, [each.tag for each in taken]), self._link.timeout)
 
     def close(self) -> None:
         """Stop reading: the next reader gets at once what was not acknowledged."""
         self._is_closed = True
         self._link.call(self._leave)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Unavailable(
+                f"The reader of {self._place.stream} as {self._consumer} is closed: read it anew."
+            )
 
     def _do(self, work: Work[T], seconds: float) -> T:
         try:

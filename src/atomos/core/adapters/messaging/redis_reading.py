@@ -74,9 +74,10 @@ class RedisConsumer(Consumer):
             trim(self._redis, key)
 
     def receive(self, most: int, seconds: float) -> Sequence[Taken]:
-        """Take the next messages, pending ones first; empty after so many seconds, and when it is closed."""
+        """Take the next messages, pending ones first; empty after so many seconds, and when it is closed meanwhile."""
         until = monotonic() + seconds
         with self._lock, self._closing_on_errors():
+            self._check_open()
             while not self._is_closed:
                 if taken := self._take(most):
                     return taken
@@ -90,8 +91,7 @@ class RedisConsumer(Consumer):
         if not taken:
             return
         with self._lock, self._closing_on_errors():
-            if self._is_closed:
-                raise Unavailable("The reader of a stream was closed before it acknowledged what it took.")
+            self._check_open()
             self._settle([each.tag for each in taken])
             self._untrimmed += len(taken)
             if self._untrimmed >= TRIM_AFTER:
@@ -108,6 +108,12 @@ class RedisConsumer(Consumer):
         if self._lock.acquire(timeout=2 * _BLOCK_SECONDS):
             self._lock.release()
         self._redis.close()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Unavailable(
+                f"The reader of {self._reads.key} as {self._reads.group} is closed: read it anew."
+            )
 
     def _take(self, most: int) -> list[Taken]:
         while self._after is not None:
