@@ -54,10 +54,12 @@ class Forgetful(MessageLog):
     def recall(self, message_id: str, message: Any) -> Recalled | None:
         return None
 
-    def knows(self, message_id: str) -> bool:
-        return False
+    def known(self, message_ids: Sequence[str]) -> frozenset[str]:
+        return frozenset()
 
-    def append(self, records: Sequence[Record], completes: Fence | None = None) -> None: ...
+    def append(
+        self, records: Sequence[Record], completes: Fence | None = None, *, reader: int | None = None
+    ) -> None: ...
     def take_back(self, timer: str, why: str) -> bool:
         return False
 

@@ -16,6 +16,7 @@ from flask import Flask, Response
 from atomos.core.adapters import CORE, History, exposition, logs, pending, upgrade
 from atomos.core.adapters.clock import ProvidedClock
 from atomos.core.adapters.health import LogHealth
+from atomos.core.adapters.messaging.database import TOPICS
 from atomos.core.api.app import Installation, install
 from atomos.core.api.emitting import permit_operators
 from atomos.core.api.exposure import Exposure
@@ -23,14 +24,26 @@ from atomos.core.api.proxies import BehindProxies
 from atomos.core.api.security import API_KEY, Guard, token_of
 from atomos.core.api.sharing import Sharing
 from atomos.core.container import Context, flaws, offers_of
-from atomos.core.service import Finding, JoinedRoutes, MessageBus, Offers, WiringError, Worker
+from atomos.core.service import (
+    Finding,
+    JoinedRoutes,
+    MessageBus,
+    Offers,
+    Principal,
+    Unavailable,
+    WiringError,
+    Worker,
+)
 from atomos.core.service.checks import check
 from atomos.core.service.limits import Counts, Limit, Rate
+from atomos.core.service.messaging import Topology
+from atomos.core.service.reading import topology_of
 from atomos.core.service.threads import Chore
 from atomos.finding import NoApplication, find_container
 from atomos.production import refuse_unprotected
 from atomos.project import project_of
 from atomos.settings import Settings, load
+from atomos.settings.broker import BrokerSettings
 from atomos.settings.sections import SECTIONS
 
 _RETENTION_SECONDS = 3.0
@@ -62,12 +75,14 @@ class Atomos:
             clock=ProvidedClock(core.clock),
             meter=core.meter(),
             schedules=core.schedules,
+            form=core.wire_form(),
+            sender=_sender(settings.broker),
         )
 
     @property
     def histories(self) -> tuple[History, ...]:
         """The migrations of the core and of every context."""
-        return (CORE, *(context.history for context in self.contexts if context.history is not None))
+        return (CORE, TOPICS, *(context.history for context in self.contexts if context.history is not None))
 
     def init_app(self, app: Flask) -> Flask:
         """Add the application's entrypoints, documents and health to a Flask application."""
@@ -116,11 +131,29 @@ class Atomos:
         if self.settings.embedded:
             self.worker().start()
 
+    @property
+    def uses_broker(self) -> bool:
+        """Whether a table publishes to a topic or reads one."""
+        routes = self.bus.flow.routes
+        return bool(routes.topics() or routes.subscriptions())
+
+    @property
+    def topology(self) -> Topology:
+        """What this application publishes to, and reads."""
+        return topology_of(self.bus.flow.routes, self.settings.broker.service)
+
     def worker(self) -> Worker:
         """Make a worker; `close` stops it."""
         core = self.container.core
         worker = Worker(
-            self.bus, core.deliveries(), core.wake(), core.worker_settings(), core.workers(), self._chores()
+            self.bus,
+            core.deliveries(),
+            core.wake(),
+            core.worker_settings(),
+            core.workers(),
+            self._chores(),
+            core.broker if self.uses_broker else None,
+            core.reading(),
         )
         self._workers.append(worker)
         return worker
@@ -129,6 +162,8 @@ class Atomos:
         """Stop the workers and close every connection, each of them even if another fails."""
         with ExitStack() as closing:
             closing.callback(self.container.core.database().close)
+            if self.uses_broker:
+                closing.callback(self.container.core.broker().close)
             if "guard" in vars(self):
                 for each in self.guard.authenticators:
                     closing.callback(each.close)
@@ -151,6 +186,8 @@ class Atomos:
             "waiting": health.waiting,
             "worker": health.without_worker,
             "transaction": health.open_transaction,
+            # What is to be published waits in the log: a broker that is away is no reason to refuse requests.
+            **({"broker": self._broker_trouble} if self.uses_broker else {}),
             **({"identity": core.oidc().trouble} if self.settings.oidc.issuer is not None else {}),
             **({"limits": core.counts().trouble} if self.settings.limits.storage is not None else {}),
         }
@@ -200,6 +237,13 @@ class Atomos:
     def _database_answers(self) -> None:
         self.container.core.health().answers()
 
+    def _broker_trouble(self) -> str | None:
+        try:
+            self.container.core.broker().check()
+        except Unavailable as error:
+            return str(error)
+        return None
+
     def _migrations_missing(self) -> str | None:
         missing = pending(self.container.core.database(), self.histories)
         return f"the database lacks {', '.join(missing)}; run `atomos db upgrade`" if missing else None
@@ -235,6 +279,11 @@ def serve() -> Flask:
     # A path has one way to write it; Flask would send who doubles a slash to wherever `Host` says.
     app.url_map.merge_slashes = False
     return atomos.init_app(app)
+
+
+def _sender(broker: BrokerSettings) -> Principal:
+    permissions = None if broker.permissions is None else frozenset(broker.permissions)
+    return Principal(broker.principal, permissions)
 
 
 def _limit(name: str, what: str, rate: str | None, counts: Callable[[], Counts]) -> Limit | None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from atomos.core.adapters import CORE, Database, upgrade
+from atomos.core.adapters.messaging.database import TOPICS
 from atomos.core.service import Worker, WorkerSettings
 from atomos.testing.databases import PostgresTemplate, SqliteTemplate, fresh_url, made_postgres_template
 from tests.conftest import DATABASES
@@ -26,7 +27,7 @@ ON_POSTGRESQL = pytest.mark.parametrize("log_url", DATABASES[1:], indirect=True)
 
 def _migrate(url: str) -> None:
     database = Database(url)
-    upgrade(database, [CORE])
+    upgrade(database, [CORE, TOPICS])
     database.close()
 
 

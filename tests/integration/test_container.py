@@ -105,9 +105,10 @@ def test_a_reaction_cannot_write(
     sneaky("delete from allocation_batch")
     atomos.bus.emit(BatchReceivedFactory(quantity=1))
     atomos.bus.emit(OrderLineReceivedFactory(quantity=2))
-    assert drain() == 1
+    assert drain() == 2
+    its = text("select status, errors from atomos_delivery where recipient = 'allocation.warn_buyers'")
     with atomos.container.core.database().look() as connection:
-        [(status, errors)] = connection.execute(text("select status, errors from atomos_delivery")).all()
+        [(status, errors)] = connection.execute(its).all()
         batches = connection.execute(text("select count(*) from allocation_batch")).scalar()
     assert (status, batches) == ("retrying", 1)
     assert "ATM035" in str(errors)

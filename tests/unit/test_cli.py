@@ -229,9 +229,11 @@ def test_a_context_brings_a_group_of_its_own(command: Command, package: Callable
 
 def test_verify_counts_what_is_whole(command: Command) -> None:
     said = command("verify").output
+    first, *declared = said.splitlines()
     assert re.fullmatch(
-        r"\d+ entrypoints, \d+ messages, \d+ handlers, \d+ recipients: the wiring is whole\n", said
+        r"\d+ entrypoints, \d+ messages, \d+ handlers, \d+ recipients: the wiring is whole", first
     )
+    assert "  atomos reads stock.batch-received, in the service's own database" in declared
     assert json.loads(command("verify", "--json").stdout) == []
 
 
@@ -351,7 +353,7 @@ def test_routes_are_listed_url_first_with_the_place_of_the_handler(command: Comm
     assert re.match(r"POST /allocation/orders/<order_id>/lines +trigger ", first)
     place = next(line for line in lines if " create_batch " in line).split()[-1]
     assert re.fullmatch(r"atomos/allocation/service/handlers\.py:\d+", place)
-    with_url = [bool(line.startswith(("GET", "POST", "PATCH", "DELETE"))) for line in lines]
+    with_url = [bool(line.startswith(("GET", "POST", "PATCH", "DELETE", "topic"))) for line in lines]
     assert with_url == sorted(with_url, reverse=True)
 
 
@@ -360,7 +362,9 @@ def test_routes_as_json_have_every_row_once(command: Command) -> None:
     assert all(set(row) == {"url", "kind", "message", "handler", "place", "name"} for row in rows)
     reaction = next(row for row in rows if row["kind"] == "reaction")
     assert (reaction["name"], reaction["url"]) == ("allocation.warn_buyers", "")
-    assert len({(row["name"], row["message"]) for row in rows}) == len(rows)
+    assert len({(row["url"], row["name"], row["message"]) for row in rows}) == len(rows)
+    topics = {row["url"] for row in rows if row["url"].startswith("topic ")}
+    assert topics == {"topic stock.batch-received", "topic stock.batch-quantity-reported"}
 
 
 def test_the_document_is_printed_without_a_database_and_the_same_every_time(
@@ -414,7 +418,10 @@ def test_a_handler_is_explained_by_any_of_its_names(name: str, command: Command)
     assert (uow["name"], uow["wants"]) == ("uow", "AllocationUnitOfWork")
     assert uow["from"] == "allocation.uow"
     assert uow["makes"] == "SqlAllocationUnitOfWork"
-    assert "records WentOutOfStock, heard by reaction warn_buyers" in story["leads to"]
+    assert (
+        "records WentOutOfStock, heard by reaction warn_buyers, topic allocation.went-out-of-stock"
+        in story["leads to"]
+    )
     posted = "POST /allocation/orders/<order_id>/lines emits OrderLineReceived, which requires orders:write"
     assert posted in story["comes from"]
 

@@ -57,10 +57,10 @@ def story_of(atomos: Atomos, rows: list[Route]) -> Story:
     row, routes = rows[0], atomos.bus.flow.routes
     flow = graph_of(routes, entrypoints_of(atomos))
     story = {
-        "handler": row.target.__name__,
+        "handler": row.title,
         "kind": row.kind,
-        "says": (row.target.__doc__ or "").strip().partition("\n")[0],
-        "place": place_of(row.target).partition(" ")[0],
+        "says": (row.written.__doc__ or "").strip().partition("\n")[0],
+        "place": place_of(row.written).partition(" ")[0],
         "hears": [_message(each.message) for each in rows],
         "requires": [routes.requires[each.message] for each in rows if routes.requires.get(each.message)],
         "answers": _answer(row),
@@ -77,7 +77,7 @@ def _matching(routes: JoinedRoutes, name: str) -> list[list[Route]]:
     found: dict[Any, list[Route]] = {}
     known: set[str] = set()
     for row in routes.rows:
-        names = {row.name, row.target.__name__, row.message.wire_name, row.message.__name__}
+        names = {row.name, row.title, row.message.wire_name, row.message.__name__}
         known |= names
         if name in names:
             found.setdefault((row.kind, row.target), []).append(row)
@@ -91,6 +91,8 @@ def _given(atomos: Atomos, row: Route) -> Iterator[dict[str, str]]:
     from atomos.core.service.injection import signature_of
     from atomos.core.service.plans import shared_fields
 
+    if row.kind in ("topic", "subscription"):
+        return
     if isinstance(row.target, type):
         for field in shared_fields(row.message, row.target):
             yield {"name": field, "from": f"the field of {row.message.__name__}"}
@@ -107,7 +109,7 @@ def _consequences(flow: Graph, routes: JoinedRoutes, row: Route) -> Iterator[str
 
     ignored = {event.wire_name: why for event, why in routes.ignored.items()}
     edges = flow.after(_node(row))
-    if isinstance(row.target, type):
+    if isinstance(row.target, type) and row.kind == "trigger":
         edges = (Edge("", "triggers", _node(row)),)
     for edge in edges:
         target = flow.nodes[edge.target]
@@ -134,14 +136,18 @@ def _origins(flow: Graph, row: Route) -> Iterator[str]:
 
 
 def _node(row: Route) -> str:
+    from atomos.core.service.routes import topic_of
+
     if row.kind in ("command", "query"):
         return f"{row.kind}:{row.message.wire_name}"
+    if row.kind in ("topic", "subscription"):
+        return f"topic:{topic_of(row.name)}"
     command: Any = row.target
     return f"command:{command.wire_name}" if isinstance(row.target, type) else f"{row.kind}:{row.name}"
 
 
 def _delivered(row: Route) -> str | None:
-    if row.kind not in ("trigger", "reaction"):
+    if row.kind not in ("trigger", "reaction", "topic"):
         return None
     order = f"in the order of {row.by}" if row.by else "in the order of its aggregate"
     return f"{order}; after the last try it {'holds up its key' if row.parks else 'goes on with the next'}"

@@ -85,7 +85,9 @@ def audit(app: str | None, *, rows: int, as_json: bool) -> None:
 @click.option("--key", help="The ordering key.")
 @click.option("--principal", help="Who asked: all that it caused, through all steps, such as key:warehouse.")
 @click.option("--conversation", type=Id(), help="The id of the message that began it.")
-@click.option("--kind", type=click.Choice(("event", "command", "schedule")), help="What it is.")
+@click.option(
+    "--kind", type=click.Choice(("event", "command", "schedule", "received", "raw")), help="What it is."
+)
 @click.option(
     "--since",
     type=Instant(),

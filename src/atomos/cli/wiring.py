@@ -40,7 +40,8 @@ def verify(app: str | None, *, live: bool, as_json: bool) -> None:
     """Check the wiring, and report every mistake.
 
     Looks at settings, containers, routes, handlers and entrypoints. All mistakes are in one report, each with
-    its code, place and remedy; it exits with 1 then. Needs no database and no broker.
+    its code, place and remedy; it exits with 1 then. Says what a worker would declare with the broker. Needs no
+    database and no broker.
 
     With --live it looks into the database: which deliveries wait for recipients that this build does not have, or
     for one that can read their messages. Run it with a new build before the old one is stopped.
@@ -57,6 +58,8 @@ def verify(app: str | None, *, live: bool, as_json: bool) -> None:
     elif atomos is not None:
         stored = ", and all that waits fits this build" if live else ""
         click.echo(f"{_counted(atomos)}: the wiring is whole{stored}")
+        if declares := _declares(atomos):
+            click.echo("\n".join(["", "With the broker it declares, where it is not there:", *declares]))
     if findings:
         raise click.exceptions.Exit(1)
 
@@ -116,10 +119,17 @@ def graph(app: str | None, *, form: str) -> None:
 
 
 def route_lines(atomos: Atomos) -> list[RouteLine]:
-    """List the routes: first those with a URL, as in the blueprints, then the others, as in the tables."""
+    """List the routes: first those with a URL or a topic that is read, then the others, as in the tables."""
+    from atomos.core.service.graph import Entrypoint
     from atomos.core.service.injection import place_of
 
-    rows, entries = atomos.bus.flow.routes.rows, entrypoints_of(atomos)
+    routes = atomos.bus.flow.routes
+    rows = [row for row in routes.rows if row.kind != "subscription"]
+    read = [(topic, row) for topic, several in routes.subscriptions().items() for row in several]
+    entries = [
+        *entrypoints_of(atomos),
+        *(Entrypoint(f"topic {topic}", row.message, "") for topic, row in read),
+    ]
     taken = {each.message for each in entries}
     found = [(each.name, row) for each in entries for row in rows if row.message is each.message]
     found += [("", row) for row in rows if row.message not in taken]
@@ -130,7 +140,7 @@ def route_lines(atomos: Atomos) -> list[RouteLine]:
             kind=row.kind,
             message=row.message.wire_name,
             handler=_handler(atomos, row),
-            place=place_of(row.target).partition(" ")[0],
+            place=place_of(row.written).partition(" ")[0],
             name=row.name,
         )
         for url, row in found
@@ -139,7 +149,7 @@ def route_lines(atomos: Atomos) -> list[RouteLine]:
 
 def _handler(atomos: Atomos, row: Route) -> str:
     if row.kind != "schedule":
-        return row.target.__name__
+        return row.title
     name = row.name.partition(":")[2]
     schedule = atomos.bus.flow.routes.schedules[name]
     return f"{name} ({schedule.cron}, {schedule.zone})"
@@ -173,6 +183,17 @@ def _misfitting(atomos: Atomos) -> list[Finding]:
     return [Finding("ATM056", f"{each.kind} {each.name}", each.said) for each in misfits]
 
 
+def _declares(atomos: Atomos) -> list[str]:
+    if not atomos.uses_broker:
+        return []
+    said = atomos.container.core.broker().explain(atomos.topology)
+    return (
+        [f"  {line}" for line in said]
+        if atomos.settings.broker.declare
+        else ["  nothing: broker.declare is false"]
+    )
+
+
 def _is_live(findings: list[Finding]) -> bool:
     return findings[0].code == "ATM056"
 
@@ -194,7 +215,7 @@ def _unrouted(atomos: Atomos) -> list[Finding]:
 
 def _counted(atomos: Atomos) -> str:
     joined = atomos.bus.flow.routes
-    functions = {row.target for row in joined.rows if not isinstance(row.target, type)}
+    functions = {row.target for row in joined.rows if not isinstance(row.target, (type, str))}
     counts = {
         "entrypoints": entrypoints_of(atomos),
         "messages": joined.messages(),

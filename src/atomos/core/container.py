@@ -16,6 +16,8 @@ from .adapters.health import HealthLimits, LogHealth
 from .adapters.keys import SqlKeys
 from .adapters.limits import counts_at
 from .adapters.message_log import SqlMessageLog
+from .adapters.messaging.choosing import broker_at
+from .adapters.messaging.cloud_events import CloudEvents, Mode
 from .adapters.migrations import History
 from .adapters.notifications import EmailNotifications, LogNotifications
 from .adapters.oidc import oidc_authenticator
@@ -33,6 +35,7 @@ from .service.authentication import KeyAuthenticator
 from .service.envelope import Envelope
 from .service.errors import NoHandling
 from .service.handling import current_handling
+from .service.reading import ReadingSettings
 from .service.retry import Backoff
 from .service.routes import JoinedRoutes, Routes
 from .service.worker_settings import WorkerSettings
@@ -76,6 +79,13 @@ def current_envelope() -> Envelope:
 
 def _codec(routes: JoinedRoutes) -> Codec:
     return Codec(routes.messages(), routes.upcasts, routes.declarations())
+
+
+def _form(
+    codec: Codec, routes: JoinedRoutes, service: str, source: str | None, mode: Mode, url: str | None
+) -> CloudEvents:
+    is_nats = url is not None and url.startswith(("nats:", "tls:"))
+    return CloudEvents(codec, routes.subscriptions(), source or f"/{service}", mode, quoted=is_nats)
 
 
 class CoreContainer(containers.DeclarativeContainer):
@@ -169,6 +179,34 @@ class CoreContainer(containers.DeclarativeContainer):
             transaction=config.health.transaction,
             alive=config.health.alive,
         ),
+    )
+
+    broker = providers.ThreadSafeSingleton(
+        broker_at,
+        url=config.broker.url,
+        database=database,
+        prefix=config.broker.prefix,
+        declare=config.broker.declare,
+        batch=config.broker.batch,
+        timeout=config.broker.timeout,
+        heartbeat=config.broker.heartbeat,
+        keep=config.broker.keep,
+    )
+    wire_form = providers.ThreadSafeSingleton(
+        _form,
+        codec=codec,
+        routes=routes,
+        service=config.broker.service,
+        source=config.broker.source,
+        mode=config.broker.mode,
+        url=config.broker.url,
+    )
+    reading = providers.Factory(
+        ReadingSettings,
+        service=config.broker.service,
+        batch=config.broker.batch,
+        waiting=config.broker.waiting,
+        lease=config.delivery.lease,
     )
 
     notifications = providers.Selector(

@@ -139,13 +139,15 @@ class MemoryLog(MessageLog):
                 return Recalled(record.answer)
         return None
 
-    def knows(self, message_id: str) -> bool:
-        return any(record.envelope.id == message_id for record in self.records)
+    def known(self, message_ids: Sequence[str]) -> frozenset[str]:
+        return frozenset(message_ids) & {record.envelope.id for record in self.records}
 
     def follow(self, message_id: str) -> None:
         """Nothing waits here."""
 
-    def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:
+    def append(
+        self, records: Sequence[Record], completes: Fence | None = None, *, reader: int | None = None
+    ) -> None:
         if {r.envelope.id for r in records} & {r.envelope.id for r in self.records}:
             raise Repeated
         self.records += records

@@ -83,6 +83,7 @@ def test_an_older_version_without_an_upcaster_cannot_be_read() -> None:
 def test_it_says_what_it_can_read_and_how_schedules_are_declared() -> None:
     codec = Codec([Paid], {("codec.paid", 2): to_times}, ["schedule:nightly 0 2 * * * UTC last"])
     assert codec.reads == (
+        "atomos.raw-message 1",
         "atomos.schedule 1",
         "codec.paid 2",
         "codec.paid 3",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atomos.core.domain import Created
-from atomos.core.service import Envelope, Notifications, Routes
+from atomos.core.service import Envelope, Notifications, Routes, optional
 
 from ..domain.commands import Allocate, CancelLine, ChangeBatchQuantity, CreateBatch
 from ..domain.errors import BatchDiffers, UnknownBatch
@@ -125,6 +125,11 @@ ROUTES = Routes(
         CancelLine: [LineReleased, Allocated, OrderLineChanged, OrderFulfilled],
     },
     reactions={WentOutOfStock: [warn_buyers]},
+    publishes={WentOutOfStock: optional("allocation.went-out-of-stock")},
+    subscribes={
+        "stock.batch-received": BatchReceived,
+        "stock.batch-quantity-reported": BatchQuantityReported,
+    },
     requires={
         BatchReceived: "stock:write",
         BatchQuantityReported: "stock:write",

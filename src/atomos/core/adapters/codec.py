@@ -14,6 +14,7 @@ import msgspec
 from ..domain.messages import Created, Message, answer_of
 from ..service.errors import StoredAnswer, Unreadable
 from ..service.injection import members, place_of
+from ..service.receiving import RawMessage
 from ..service.routes import Upcaster
 from ..service.schedules import Planned
 
@@ -33,7 +34,7 @@ class Codec:
         upcasts: Mapping[tuple[str, int], Upcaster] = MappingProxyType({}),
         declares: Iterable[str] = (),
     ) -> None:
-        known: tuple[type[Message], ...] = (*messages, Planned)
+        known: tuple[type[Message], ...] = (*messages, Planned, RawMessage)
         self._classes = {(m.wire_name, m.wire_version): m for m in known}
         self._versions = {m.wire_name: m.wire_version for m in self._classes.values()}
         self._upcasts = upcasts

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from time import perf_counter
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, text
 
 from ..domain.messages import Message
 from ..service.delivery import (
@@ -31,6 +31,14 @@ from .database import Database
 from .dialects import ClaimedRow, Register, dialect_of
 from .vacuum import vacuum
 from .walks import Walks
+
+# Both parts have an index of their own, and none is walked further than asked.
+_WAITING = text("""
+select (select count(*) from (select 1 from atomos_delivery where status = 'ready' and recipient in :recipients
+                              limit :most) a)
+     + (select count(*) from (select 1 from atomos_delivery where status in ('retrying', 'parked')
+                              and recipient in :recipients limit :most) b)
+""").bindparams(bindparam("recipients", expanding=True))
 
 
 class SqlDeliveries(Deliveries):
@@ -148,6 +156,21 @@ class SqlDeliveries(Deliveries):
         failpoint("renewal.before")
         with self._database.transaction(self._database.renewals) as connection:
             return dialect_of(connection).renew(connection, leases, self._lease, self._now())
+
+    def take_turn(self, recipient: str, worker: str) -> int | None:
+        """Take the one lease of a recipient that holds no delivery."""
+        with self._database.transaction(self._database.claims) as connection:
+            log, now = dialect_of(connection), self._now()
+            if log.lock_recipient(connection, recipient, now) is None:
+                return None
+            log.expire(connection, recipient, now)
+            return log.take_turn(connection, recipient, worker, self._lease, now)
+
+    def is_more_than(self, recipients: Sequence[str], count: int) -> bool:
+        """Whether more deliveries than so many wait for these recipients."""
+        with self._database.look() as connection:
+            values = {"recipients": list(recipients), "most": count + 1}
+            return bool(connection.execute(_WAITING, values).scalar_one() > count)
 
     def probe(self, recipient: str, pause: float | None) -> None:
         """Let claims take one row, after a pause; None: claim as usual."""

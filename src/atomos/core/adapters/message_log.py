@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
 from ..domain.errors import AtomosError
 from ..service.delivery import Fence, MessageLog, Recalled, Record, Status, Stored
@@ -18,6 +18,9 @@ from .database import Database
 from .database_errors import explain
 from .dialects import Answered, DeliveryRow, MessageRow, dialect_named, dialect_of
 
+_KNOWN = text("select cast(id as text) from atomos_message where id in :ids").bindparams(
+    bindparam("ids", expanding=True)
+)
 _STORED = text("select name, version, cast(payload as text) from atomos_message where id = :id")
 
 
@@ -57,11 +60,10 @@ class SqlMessageLog(MessageLog):
             raise NewerBuild(f"{name} {message_id} is stored in version {version}.")
         return fingerprint(self._codec.decode(name, version, payload)) == fingerprint(message)
 
-    def knows(self, message_id: str) -> bool:
-        """Whether a message of this id is stored."""
+    def known(self, message_ids: Sequence[str]) -> frozenset[str]:
+        """Say which of these ids have a message that is stored."""
         with self._database.look() as connection:
-            driver = connection.connection.driver_connection
-            return dialect_of(connection).recall(driver, message_id) is not None
+            return frozenset(connection.execute(_KNOWN, {"ids": list(message_ids)}).scalars())
 
     def follow(self, message_id: str) -> Stored | None:
         """Find an event, and what it triggered; None where there is no such event."""
@@ -70,10 +72,13 @@ class SqlMessageLog(MessageLog):
         except Exception as error:
             raise self.explain(error, "the message log") or error from error
 
-    def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:
+    def append(
+        self, records: Sequence[Record], completes: Fence | None = None, *, reader: int | None = None
+    ) -> None:
         """Store records in a transaction of their own, and complete a delivery with them."""
         try:
             with self._database.transaction() as connection:
+                _hold(connection, reader)
                 self.write(connection, records, completes)
                 failpoint("append.before")
         except Exception as error:
@@ -143,6 +148,11 @@ class SqlMessageLog(MessageLog):
             envelope.traceparent,
             len(record.deliveries),
         )
+
+
+def _hold(connection: Connection, reader: int | None) -> None:
+    if reader is not None and not dialect_of(connection).holds(connection, reader):
+        raise LeaseLost("Another worker reads this topic now.")
 
 
 def _deliveries(record: Record) -> list[DeliveryRow]:

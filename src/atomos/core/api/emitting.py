@@ -15,6 +15,7 @@ from ..service.envelope import Origin, Principal, hashed_id, new_id
 from ..service.errors import NotPermitted, SentLater
 from ..service.following import OPERATOR
 from ..service.ports import Unavailable
+from ..service.tracing import read_traceparent
 from .conditions import expected
 from .later import accept, prefers_later
 from .security import ANONYMOUS, Guard, Refused
@@ -27,7 +28,6 @@ KEYED_METHODS = frozenset(("POST", "PUT", "PATCH", "DELETE"))
 _PRINCIPAL = "atomos.principal"
 _CORRELATION = "atomos.correlation_id"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_TRACE = re.compile(r"((?!ff)[0-9a-f]{2})(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(-.*)?")
 # A server joins a header that came twice with a comma, so that a bare key with a comma may be two keys.
 _BARE_KEY = re.compile(r"[!#-+\--~][!-+\--~]{0,254}")
 _QUOTED_KEY = re.compile(r'"((?:[!#-\[\]-~]|\\["\\]){1,510})"')
@@ -160,7 +160,7 @@ def _origin(environ: dict[str, Any], id_: str | None, expects: frozenset[int] | 
         # A keyed event begins its conversation under its own id, so that its repeats are in the same one.
         known = environ[_CORRELATION] = _given_correlation(environ) or id_ or new_id()
     trace = environ.get("HTTP_TRACEPARENT")
-    return Origin(principal(), id_, known, _traceparent(trace) if trace else None, expects)
+    return Origin(principal(), id_, known, read_traceparent(trace) if trace else None, expects)
 
 
 def _given_correlation(environ: dict[str, Any]) -> str | None:
@@ -202,11 +202,3 @@ def read_key(header: str) -> str:
             "comma, or as a quoted string; a UUID is a good key."
         )
     return key
-
-
-def _traceparent(given: str) -> str | None:
-    match = _TRACE.fullmatch(given)
-    if match is None or (match[1] == "00" and match[3]):
-        return None
-    # A later version may say more; what this one knows comes first, and is passed on as this version.
-    return f"00{match[2]}"

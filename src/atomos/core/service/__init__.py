@@ -18,6 +18,17 @@ from .errors import (
     Reused,
 )
 from .injection import Offer, Offers
+from .messaging import (
+    Broker,
+    Consumer,
+    NotRouted,
+    NotTaken,
+    Subscription,
+    Taken,
+    TooLarge,
+    Topology,
+    WireMessage,
+)
 from .ports import (
     Clock,
     FileMissing,
@@ -40,8 +51,11 @@ from .routes import (
     at_once,
     by,
     gives_up,
+    goes_on,
+    in_step,
     join,
     named,
+    optional,
     parks,
     quickly,
     retries,
@@ -49,6 +63,7 @@ from .routes import (
 )
 from .schedules import CatchUp, Schedule, Schedules, every
 from .threads import Chore
+from .translating import ForeignMessage, NotUnderstood, translated
 from .unit_of_work import UnitOfWork
 from .worker import Worker
 from .worker_settings import WorkerSettings
@@ -58,17 +73,20 @@ __all__ = [
     "REGISTRY",
     "SYSTEM",
     "Backoff",
+    "Broker",
     "CatchUp",
     "Chore",
     "Clock",
     "Conflict",
     "ConflictRetry",
+    "Consumer",
     "Created",
     "Deliveries",
     "Diagnostic",
     "Envelope",
     "FileMissing",
     "Finding",
+    "ForeignMessage",
     "InFlight",
     "JoinedRoutes",
     "LeaseLost",
@@ -82,6 +100,9 @@ __all__ = [
     "NotCommitted",
     "NotOpen",
     "NotPermitted",
+    "NotRouted",
+    "NotTaken",
+    "NotUnderstood",
     "NotYet",
     "NotificationRefused",
     "Notifications",
@@ -99,8 +120,13 @@ __all__ = [
     "Schedule",
     "Schedules",
     "Storage",
+    "Subscription",
+    "Taken",
+    "TooLarge",
+    "Topology",
     "Unavailable",
     "UnitOfWork",
+    "WireMessage",
     "WiringError",
     "Worker",
     "WorkerSettings",
@@ -109,10 +135,14 @@ __all__ = [
     "by",
     "every",
     "gives_up",
+    "goes_on",
+    "in_step",
     "join",
     "named",
+    "optional",
     "parks",
     "quickly",
     "retries",
+    "translated",
     "within",
 ]

@@ -11,7 +11,7 @@ from ..domain.messages import Event, Message, Query
 from .concealing import concealing
 from .delivery import Claimed, MessageLog, Recalled, Record
 from .dispatcher import Decided, Dispatcher, command_records
-from .envelope import SYSTEM, Envelope, Origin, Principal, derived_id, new_id
+from .envelope import BROKER, SYSTEM, Envelope, Origin, Principal, derived_id, new_id
 from .errors import (
     AnswerDiffers,
     Conflict,
@@ -32,6 +32,7 @@ from .injection import Offers
 from .later import due, timer_of
 from .plans import EventPlan, Flow
 from .ports import Clock, Meter, Unavailable
+from .receiving import Reception, WireForm
 from .retry import ConflictRetry
 from .routes import JoinedRoutes
 from .schedules import Schedules
@@ -58,14 +59,22 @@ class MessageBus:
         meter: Meter,
         retry: ConflictRetry = ConflictRetry(),  # noqa: B008 - a constant
         schedules: Callable[[], Schedules] | None = None,
+        form: WireForm | None = None,
+        sender: Principal = BROKER,
     ) -> None:
-        """Check the wiring and make every plan. `schedules` gives what keeps those of the routes; None: none ticks."""
+        """Check the wiring and make every plan. `schedules` gives what keeps those of the routes; None: none ticks.
+
+        `form` is how events are written for brokers and read from them, None: none are. `sender` is who is said to
+        have sent what comes from a broker.
+        """
         self.flow = Flow(routes, offers, meter)
         self._log = log
         self._clock = clock
         self._executor = Executor(self.flow, log, retry, clock)
         self._timetable = None if schedules is None else Timetable(self.flow, schedules)
-        self._dispatcher = Dispatcher(self.flow, self._executor, log, self._timetable)
+        self.form = form
+        self.reception = None if form is None else Reception(self.flow, form, log, clock, sender)
+        self._dispatcher = Dispatcher(self.flow, self._executor, log, self._timetable, self.reception)
 
     def emit(self, event: Event[A], origin: Origin = _SYSTEM_ORIGIN) -> A:
         """Let the application hear an event, and tell the sender the answer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import entry_checks, flow_checks, handler_checks, table_checks
+from . import broker_checks, entry_checks, flow_checks, handler_checks, table_checks
 from .diagnostics import Finding
 from .injection import Offers
 from .routes import JoinedRoutes
@@ -22,6 +22,9 @@ CHECKS: tuple[Callable[[Wiring], Found], ...] = (
     entry_checks.schedules_tick,
     entry_checks.schedules_emit,
     entry_checks.upcasters_lead_to_today,
+    broker_checks.topics_can_be_named,
+    broker_checks.subscriptions_bring_events,
+    broker_checks.subscribed_events_change_nothing_themselves,
     # What each function asks for and returns.
     handler_checks.signatures_can_be_filled,
     handler_checks.answers_agree,

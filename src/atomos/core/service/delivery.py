@@ -197,19 +197,22 @@ class MessageLog(ABC):
         """
 
     @abstractmethod
-    def knows(self, message_id: str) -> bool:
-        """Whether a message of this id is stored."""
+    def known(self, message_ids: Sequence[str]) -> frozenset[str]:
+        """Say which of these ids have a message that is stored."""
 
     @abstractmethod
     def follow(self, message_id: str) -> Stored | None:
         """Find an event, and what it triggered; None where there is no such event."""
 
     @abstractmethod
-    def append(self, records: Sequence[Record], completes: Fence | None = None) -> None:
+    def append(
+        self, records: Sequence[Record], completes: Fence | None = None, *, reader: int | None = None
+    ) -> None:
         """Store records in a transaction of their own, and complete a delivery with them.
 
-        A timer takes the place of what is scheduled under its title. Raises `Repeated` when an id is there
-        already, `LeaseLost` when the delivery is not held any more.
+        A timer takes the place of what is scheduled under its title. `reader` is the lease of who reads a topic, None
+        elsewhere. Raises `Repeated` when an id is there already, `LeaseLost` when the delivery, or the lease of the
+        reader, is not held any more.
         """
 
     @abstractmethod
@@ -273,6 +276,18 @@ class Deliveries(ABC):
     @abstractmethod
     def renew(self, leases: Sequence[int]) -> Sequence[int]:
         """Prolong leases; name those that are still there."""
+
+    @abstractmethod
+    def take_turn(self, recipient: str, worker: str) -> int | None:
+        """Take the one lease of a recipient that holds no delivery; None: somebody has it, or it is paused.
+
+        Whoever has it does what one at a time may do in the whole installation. It is renewed, ends and runs out as
+        the others do, and holds up no claim.
+        """
+
+    @abstractmethod
+    def is_more_than(self, recipients: Sequence[str], count: int) -> bool:
+        """Whether more deliveries than so many wait for these recipients, ready or backing off."""
 
     @abstractmethod
     def probe(self, recipient: str, pause: float | None) -> None:

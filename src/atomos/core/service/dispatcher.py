@@ -14,6 +14,7 @@ from .errors import LeaseLost, NoRoute, Repeated, Unreadable
 from .executor import Executor
 from .failpoints import failpoint
 from .plans import Flow
+from .receiving import RawMessage, Reception
 from .schedules import Planned
 from .timetable import Timetable
 
@@ -31,20 +32,28 @@ class Decided(NamedTuple):
 
 
 class Dispatcher:
-    """Delivers to reactions, triggers and commands, and to schedules, which `timetable` keeps."""
+    """Delivers to reactions, triggers and commands, to schedules, which `timetable` keeps, and to `reception`."""
 
     def __init__(
-        self, flow: Flow, executor: Executor, log: MessageLog, timetable: Timetable | None = None
+        self,
+        flow: Flow,
+        executor: Executor,
+        log: MessageLog,
+        timetable: Timetable | None = None,
+        reception: Reception | None = None,
     ) -> None:
         self._flow = flow
         self._executor = executor
         self._log = log
         self._timetable = timetable
+        self._reception = reception
         self._by_kind: Mapping[str, Callable[[Claimed, Any], bool]] = {
             "reaction": self._react,
             "trigger": self._decide,
             "command": self._obey,
             "schedule": self._tick,
+            "subscription": self._read_again,
+            "topic": self._publish,
         }
 
     def deliver(self, claimed: Claimed) -> bool:
@@ -69,7 +78,7 @@ class Dispatcher:
     def _is_recorded(self, claimed: Claimed) -> bool:
         # A delivery that someone opened again: it fails in its handler long before it meets the log's primary key.
         with suppress(Exception):
-            return self._log.knows(caused_by(claimed.envelope, claimed.fence.recipient, 0).id)
+            return bool(self._log.known([caused_by(claimed.envelope, claimed.fence.recipient, 0).id]))
         return False
 
     def _react(self, claimed: Claimed, event: Event[Any]) -> bool:
@@ -108,6 +117,14 @@ class Dispatcher:
             raise _misdirected(claimed, "schedule")
         self._timetable.tick(claimed, kept)
         return True
+
+    def _read_again(self, claimed: Claimed, raw: Any) -> bool:
+        if self._reception is None or not isinstance(raw, RawMessage):
+            raise _misdirected(claimed, "message of a topic")
+        return self._reception.read_again(claimed, raw)
+
+    def _publish(self, claimed: Claimed, _: Any) -> bool:
+        raise NoRoute(f"{claimed.fence.recipient} is published to in batches, by a worker that has a broker.")
 
     def _obey(self, claimed: Claimed, command: Any) -> bool:
         if not isinstance(command, Command):

@@ -23,6 +23,9 @@ class Principal(NamedTuple):
 SYSTEM = Principal("system")
 """The application itself: its schedules, and code that emits on the bus without saying for whom."""
 
+BROKER = Principal("broker")
+"""Who is said to have sent what comes from a broker, where the settings say nothing else."""
+
 PUBLIC = ""
 """The permission that everyone has."""
 

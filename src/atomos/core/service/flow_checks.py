@@ -12,7 +12,7 @@ from ..domain.messages import Event, Message, answer_of
 from .diagnostics import Finding
 from .entry_checks import emits
 from .injection import members, place_of, said
-from .routes import Route
+from .routes import Route, topic_of
 from .wiring import Found, Wiring, is_class, is_message
 
 Steps = defaultdict[type[Message], dict[type[Message], Route | None]]
@@ -38,7 +38,8 @@ def one_handler_each(wiring: Wiring) -> Found:
 
 def somebody_hears(wiring: Wiring) -> Found:
     """Each event that is said is heard, or it is explained why not."""
-    heard = {row.message for row in wiring.routes.rows} | set(wiring.routes.ignored)
+    listeners = {row.message for row in wiring.routes.rows if row.kind != "subscription"}
+    heard = listeners | set(wiring.routes.ignored)
     for event, by in _speakers(wiring).items():
         if event not in heard and is_message(event, Event):
             yield Finding("ATM003", place_of(event), f"{by}, and no table of listeners has it")
@@ -55,6 +56,8 @@ def _speakers(wiring: Wiring) -> dict[type[Message], str]:
     for name, schedule in wiring.routes.schedules.items():
         if (emitted := emits(schedule)) is not None:
             speakers.setdefault(emitted, f"schedule {name!r} emits it")
+    for row in wiring.of("subscription"):
+        speakers.setdefault(row.message, f"the topic {topic_of(row.name)} brings it")
     for message in wiring.routes.requires:
         speakers.setdefault(message, "`requires` names who may emit it")
     return speakers
@@ -63,7 +66,7 @@ def _speakers(wiring: Wiring) -> dict[type[Message], str]:
 def triggers_can_be_made(wiring: Wiring) -> Found:
     """A command class as a trigger finds its fields in the event."""
     for row in wiring.of("trigger"):
-        if is_class(row) and (lacking := list(_lacking(row.message, row.target))):  # type: ignore[arg-type]
+        if is_class(row) and (lacking := list(_lacking(row.message, row.target))):
             yield Finding(
                 "ATM011", place_of(row.target), f"{row.message.__name__} lacks {', '.join(lacking)}"
             )
@@ -146,7 +149,7 @@ def circles_are_explained(wiring: Wiring) -> Found:
                 told.add(frozenset(circle))
                 shown = " -> ".join(each.__name__ for each in (event, *circle))
                 detail = f"{shown} is a circle, and `cycles` has no step of it"
-                yield Finding("ATM014", place_of(row.target), detail)
+                yield Finding("ATM014", place_of(row.written), detail)
 
 
 def _steps(wiring: Wiring) -> Steps:
@@ -156,6 +159,10 @@ def _steps(wiring: Wiring) -> Steps:
             steps[row.message].setdefault(next_, row)
     for command, events in wiring.routes.records.items():
         steps[command].update(dict.fromkeys(events))
+    brought = wiring.routes.subscriptions()
+    for row in wiring.of("topic"):  # what this application publishes and reads itself goes round as well
+        for read in brought.get(topic_of(row.name), ()):
+            steps[row.message].setdefault(read.message, row)
     return steps
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..domain.messages import Command, Event, Message, Query
 from .injection import classes_in, place_of, signature_of
 from .plans import commands_of
-from .routes import JoinedRoutes, Route
+from .routes import JoinedRoutes, Route, topic_of
 
 Step = tuple["Node", str, "Node"]
 """One node leads to another, by a verb."""
@@ -26,8 +26,9 @@ _SHAPES = {
     "projection": '[("{}")]',
     "reaction": '[/"{}"/]',
     "schedule": '(["{}"])',
+    "topic": '[\\"{}"\\]',
 }
-_LISTENERS = ("trigger", "projection", "reaction")
+_LISTENERS = ("trigger", "projection", "reaction", "topic")
 _IN_MERMAID = {"#": "#35;", '"': "#quot;", "<": "#lt;", ">": "#gt;"}
 
 
@@ -42,8 +43,8 @@ class Entrypoint(NamedTuple):
 class Node(NamedTuple):
     """One thing in the flow.
 
-    `kind` is entrypoint, schedule, event, trigger, command, query, projection or reaction. `name` is stable:
-    the wire name, the recipient's name, or the entrypoint's or schedule's; `title` is the class or function,
+    `kind` is entrypoint, schedule, topic, event, trigger, command, query, projection or reaction. `name` is stable:
+    the wire name, the recipient's name, or the entrypoint's, schedule's or topic's; `title` is the class or function,
     where there is one. `place` is the file and
     function, without a line, so that two builds can be compared; of a command or query it is the handler's.
     `permission` is what the message requires, None for nothing.
@@ -64,7 +65,7 @@ class Node(NamedTuple):
 class Edge(NamedTuple):
     """One node leads to another.
 
-    `verb` is emits, asks, triggers, decides, records, projects, reacts or returns.
+    `verb` is emits, asks, brings, triggers, decides, records, projects, reacts, publishes or returns.
     """
 
     source: str
@@ -174,6 +175,11 @@ def _entry(entrypoint: Entrypoint) -> Node:
     return Node("entrypoint", entrypoint.name, entrypoint.name, _without_line(entrypoint.place))
 
 
+def _topic(name: str) -> Node:
+    # What is published to it, and what it brings to somebody else, is one topic in the whole system.
+    return Node("topic", name, name, "")
+
+
 def _ticks(said: _Nodes) -> Iterator[Step]:
     for name, row in zip(said.routes.schedules, said.routes.ticking(), strict=True):
         yield Node("schedule", name, name, _place(row.target)), "emits", said.message(row.message)
@@ -193,6 +199,10 @@ def _steps(said: _Nodes, row: Route) -> Iterator[Step]:
         yield heard, "reacts", said.listener(row)
         for event in classes_in(signature_of(row.target).returns, Event):
             yield said.listener(row), "returns", said.message(event)
+    elif row.kind == "topic":
+        yield heard, "publishes", _topic(row.title)
+    elif row.kind == "subscription":
+        yield _topic(topic_of(row.name)), "brings", heard
     elif row.kind == "command":
         for event in said.routes.records.get(row.message, ()):
             yield heard, "records", said.message(event)

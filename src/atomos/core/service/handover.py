@@ -19,6 +19,7 @@ from .in_hand import Ended, Held, Run, Tray
 from .pace import Unread
 from .ports import Unavailable
 from .probing import Doubts
+from .publishing import Publishing
 from .retry import Backoff, NotYet
 
 _LOG = structlog.get_logger("atomos.worker")
@@ -26,6 +27,7 @@ _LOG = structlog.get_logger("atomos.worker")
 _GATHER_SECONDS = 0.25
 _AGAIN_SECONDS = 0.2
 _QUICK_SECONDS = 0.1
+_AWAY_SECONDS = 1.0
 _FIRST_QUICK_PAUSE = 0.01
 _LONGEST_ERROR = 1000
 _DOMAIN_ERRORS = (NotFound, Contradiction, RuleBroken, DomainError)
@@ -58,6 +60,7 @@ class Handover:
         unread: Unread,
         doubts: Doubts,
         patience: float,
+        publishing: Publishing | None = None,
     ) -> None:
         self._bus = bus
         self._deliveries = deliveries
@@ -65,12 +68,15 @@ class Handover:
         self._unread = unread
         self._doubts = doubts
         self._patience = patience
+        self._publishing = publishing
 
     def carry_out(self, tray: Tray) -> int:
         """Hand rows over while the lease is good; say how many ended in one way or another.
 
         The first of a run that fails is the last: the rest of its key leaves the lease with it.
         """
+        if self._publishing is not None and self._publishing.takes(tray.held.batch.recipient):
+            return self._publishing.carry_out(tray, self)
         ended = 0
         while (run := tray.next()) is not None:
             ended += self._carry_out_run(tray, run)
@@ -174,13 +180,12 @@ class Handover:
                 held.abandon()
                 _LOG.warning("delivery.fenced", **_ids(claimed))
             else:
-                self._unread.add(claimed)
-                _LOG.warning("delivery.unreadable", error=str(error), **_ids(claimed))
+                self.leave_unread(claimed, str(error))
             return 0
         # Only from here on: what went before is completed by whoever writes down just now, and held until then.
         tray.note()
         self.write_down(held)
-        return self._fail(held, rest, error)
+        return self.fail(held, rest, error)
 
     def _complete(self, held: Held, ended: Ended) -> None:
         fences, rows = [each.fence for each in ended.done], [*ended.done, *ended.leaving]
@@ -192,9 +197,25 @@ class Handover:
                 held.abandon()
                 _LOG.warning("delivery.fenced", recipient=held.batch.recipient, count=len(fences) - kept)
 
-    def _fail(self, held: Held, rest: Run, error: BaseException) -> int:
+    def leave_unread(self, claimed: Claimed, why: str | None) -> None:
+        """Leave a row for a build that can read it; this one looks again in a while."""
+        self._unread.add(claimed)
+        _LOG.warning("delivery.unreadable", error=why, **_ids(claimed))
+
+    def went_well(self, held: Held) -> None:
+        """Note that something of a batch was done: its recipient is there."""
+        self._doubts.alive(held.batch)
+
+    def fail(self, held: Held, rest: Run, error: BaseException, *, counts: bool = True) -> int:
+        """Note that the first of these rows failed; the others leave the lease with it. Give how many ended.
+
+        `counts` is false when it was not the row that failed: then it only waits for its next try.
+        """
         claimed = rest[0]
         failure = self._judge(held, claimed, error)
+        if not counts:
+            pause = failure.pause or _AWAY_SECONDS
+            failure = failure._replace(status=Status.RETRYING, pause=pause, counts=False)
         noted = self._settle(held, rest, lambda left: self._deliveries.fail(claimed.fence, failure, left))
         if not noted:
             held.abandon()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ..domain.errors import DomainError
 from .ports import Outside, Unavailable
@@ -72,6 +72,8 @@ class Consumer(ABC):
     def receive(self, most: int, seconds: float) -> Sequence[Taken]:
         """Take the next messages, `most` at the most; wait up to so many seconds for the first.
 
+        With `most` zero nothing is taken: a connection that rests is only kept from being taken for dead.
+
         What was taken and not acknowledged before this consumer began, by one that is gone, comes first. Of what
         this consumer has not acknowledged nothing comes again. Raises `Unavailable`; then it is closed, and a new
         one gets again what was not acknowledged.
@@ -90,7 +92,12 @@ class Consumer(ABC):
 
 
 class Broker(Outside):
-    """Carries messages between services: topics are published to, subscriptions read. Threads may share it."""
+    """Carries messages between services: topics are published to, subscriptions read. Threads may share it.
+
+    `settles` is for how many seconds `receive` may have to wait for what is there already.
+    """
+
+    settles: ClassVar[float] = 0.2
 
     @abstractmethod
     def publish(self, topic: str, messages: Sequence[WireMessage]) -> Sequence[Outcome]:

@@ -46,7 +46,8 @@ class TriggerPlan(NamedTuple):
 class EventPlan(NamedTuple):
     """What becomes of an event. `main` is the command that an emitter waits for; None where there is none.
 
-    `reactions` hear of it however it came; `listeners` are all recipients of one that was recorded or sent later.
+    `reactions`, and topics with them, hear of it however it came; `listeners` are all recipients of one that was
+    recorded, sent later, or read from a topic.
     """
 
     permission: str | None
@@ -163,7 +164,7 @@ class _Planner:
 
     def event(self, message: type[Event[Any]]) -> EventPlan:
         triggers = self._routes.of("trigger", message)
-        reactions = self._routes.of("reaction", message)
+        reactions = (*self._routes.of("reaction", message), *self._routes.of("topic", message))
         commands = [command for row in triggers for command in commands_of(row)]
         answer = members(answer_of(message))
         answers = answer != members(None)

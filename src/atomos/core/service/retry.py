@@ -90,13 +90,16 @@ class Policy(NamedTuple):
 
     Of `rules` the first whose kind fits an error counts. `quickly` is how often a conflict, or something that is
     unavailable, is tried again in place before it counts as a failure. `at_once` is how many may be in hand in the
-    whole installation. `limit` is how many seconds a handler may take, zero for any time.
+    whole installation. `limit` is how many seconds a handler may take, zero for any time. `in_step` is for topics: of
+    each key one message is on its way at a time; `optional`: a message that nobody subscribed to is dropped.
     """
 
     rules: tuple[ErrorRule, ...] = ()
     quickly: int | None = None
     at_once: int | None = None
     limit: float | None = None
+    in_step: bool = False
+    optional: bool = False
 
     def backoff_for(self, error: BaseException, usual: Backoff) -> Backoff | None:
         """Say how a delivery is tried again after an error; None for not at all. Domain errors are final."""
@@ -104,6 +107,10 @@ class Policy(NamedTuple):
             if isinstance(error, rule.kind):
                 return rule.backoff
         return None if isinstance(error, DomainError) else usual
+
+    def limit_or(self, usual: float) -> float:
+        """Say how many seconds a handler may take, zero for any time."""
+        return usual if self.limit is None else self.limit
 
     def most_attempts(self, usual: Backoff) -> int:
         """Say how many tries the most patient rule allows."""

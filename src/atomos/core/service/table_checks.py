@@ -46,9 +46,9 @@ def nothing_twice(wiring: Wiring) -> Found:
     for double in wiring.routes.doubles:
         yield Finding("ATM025", *_doubled(double))
     heard: set[tuple[Any, ...]] = set()
-    for row in wiring.of("trigger", "projection", "reaction"):
+    for row in wiring.of("trigger", "projection", "reaction", "topic"):
         if (same := (row.kind, row.name, row.message, row.target)) in heard:
-            yield Finding("ATM025", place_of(row.target), f"is a {row.kind} of {_name(row.message)} twice")
+            yield Finding("ATM025", place_of(row.written), f"is a {row.kind} of {_name(row.message)} twice")
         heard.add(same)
 
 
@@ -67,47 +67,47 @@ def wire_names_differ(wiring: Wiring) -> Found:
 def recipients_differ(wiring: Wiring) -> Found:
     """Each recipient's name belongs to one function, which fails in one way, and has one policy."""
     by_name: dict[str, list[Route]] = defaultdict(list)
-    for row in wiring.of(*(kind for kind in RECIPIENT_KINDS if kind != "command")):
+    for row in wiring.of(*(kind for kind in RECIPIENT_KINDS if kind not in ("command", "subscription"))):
         by_name[row.name].append(row)
     for name, (first, *others) in by_name.items():
         for row in others:
-            if row.target is not first.target:
+            if row.target is not first.target and row.kind != "topic":
                 detail = f"is the recipient {name!r}, and so is {place_of(first.target)}"
                 yield Finding("ATM019", place_of(row.target), detail)
             elif row.parks is not first.parks or row.policy != first.policy:
                 both = f"{_name(first.message)} and {_name(row.message)}"
                 what = "parks for one of them only" if row.parks is not first.parks else "in two ways"
-                yield Finding("ATM025", place_of(row.target), f"hears {both}, and {what}")
+                yield Finding("ATM025", place_of(row.written), f"hears {both}, and {what}")
 
 
 def ordering_keys_exist(wiring: Wiring) -> Found:
     """The field that order is kept by is one of the event's."""
-    for row in wiring.of("trigger", "projection", "reaction"):
+    for row in wiring.of("trigger", "projection", "reaction", "topic"):
         known = [field.name for field in fields(row.message)]
         if row.by is not None and row.by not in known:
             near = get_close_matches(row.by, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             has = f"{_name(row.message)} has {', '.join(known) or 'no field'}{hint}"
-            yield Finding("ATM061", place_of(row.target), f"order is kept by {row.by!r}, and {has}")
+            yield Finding("ATM061", place_of(row.written), f"order is kept by {row.by!r}, and {has}")
 
 
 def policies_can_be_kept(wiring: Wiring) -> Found:
     """What a route says about retries and limits can be done, and is said of someone who gets deliveries."""
     for row in wiring.rows:
         for flaw in row.flaws:
-            yield Finding("ATM065", place_of(row.target), flaw)
+            yield Finding("ATM065", place_of(row.written), flaw)
 
 
 def explanations_explain(wiring: Wiring) -> Found:
     """What `ignored`, `records` and `requires` mention exists."""
-    heard = {row.message for row in wiring.rows}
+    heard = {row.message for row in wiring.rows if row.kind != "subscription"}
     triggered = {command for row in wiring.of("trigger") for command in wiring.commands(row)}
     for event in wiring.routes.ignored:
         if event in heard and issubclass(event, Event):
             yield Finding(
                 "ATM020", _place(event), "`ignored` explains why nobody hears it, and somebody does"
             )
-    handled = heard | triggered
+    handled = heard | triggered | {row.message for row in wiring.of("subscription")}
     for entry, messages in (("records", wiring.routes.records), ("requires", wiring.routes.requires)):
         for message in messages:
             if message not in handled and is_message(message, Message) and not issubclass(message, Event):

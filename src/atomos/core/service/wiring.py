@@ -19,6 +19,7 @@ LEFT: Mapping[str, type[Message]] = {
     "reaction": Event,
     "command": Command,
     "query": Query,
+    "topic": Event,
 }
 """What each kind of route maps from."""
 
@@ -37,12 +38,12 @@ class Wiring(NamedTuple):
 
     def read(self, *kinds: str) -> Iterator[tuple[Route, Signature]]:
         """Give the rows of some kinds that are functions, each with its signature."""
-        return ((row, self.signatures[id(row.target)]) for row in self.of(*kinds) if not is_class(row))
+        return ((row, self.signatures[id(row.target)]) for row in self.of(*kinds) if is_function(row))
 
     def commands(self, row: Route) -> tuple[type[Command[Any]], ...]:
         """Say which commands a trigger may return."""
         if is_class(row):
-            return (row.target,)  # type: ignore[return-value]
+            return (row.target,)
         return _named(self.signatures[id(row.target)], Command)
 
     def events(self, row: Route) -> tuple[type[Event[Any]], ...]:
@@ -57,7 +58,7 @@ class Wiring(NamedTuple):
 def wiring_of(routes: JoinedRoutes, offers: Mapping[str, Offers]) -> Wiring:
     """Read every function of the routes."""
     rows = tuple(row for row in routes.rows if not list(unusable(row)))
-    functions = {id(row.target): row.target for row in rows if not is_class(row)}
+    functions = {id(row.target): row.target for row in rows if is_function(row)}
     return Wiring(routes, offers, rows, {key: signature_of(each) for key, each in functions.items()})
 
 
@@ -66,8 +67,15 @@ def is_class(row: Route) -> bool:
     return isinstance(row.target, type)
 
 
+def is_function(row: Route) -> bool:
+    """Whether the bus calls what a row maps to; a topic's and a subscription's are no functions of the bus."""
+    return not is_class(row) and row.kind not in ("topic", "subscription")
+
+
 def unusable(row: Route) -> Found:
     """Find why a row cannot be looked into: it maps from the wrong kind of message, or not to a function."""
+    if row.kind == "subscription":
+        return  # it maps from a topic; what that brings is looked at by a check of its own
     kind = LEFT[row.kind]
     if not is_message(row.message, kind):
         detail = f"the table of {row.context} for each {row.kind} maps from {_what(row.message, kind)}"
@@ -78,6 +86,8 @@ def unusable(row: Route) -> Found:
                 f"is a trigger of {row.name.split(':')[1]} in {row.context}, and {_what(row.target, Command)}"
             )
             yield Finding("ATM029", _place(row.target), detail)
+    elif row.kind == "topic":
+        return  # what it is called is looked at by a check of its own
     elif not inspect.isroutine(row.target):
         detail = f"{row.target!r} is given as the {row.kind} of {_name(row.message)}, and is no function"
         yield Finding("ATM029", _place(row.message), detail)

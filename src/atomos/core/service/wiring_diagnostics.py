@@ -4,6 +4,20 @@ from __future__ import annotations
 
 WIRING = (
     (
+        "ATM080",
+        "A topic's name cannot be used",
+        "Every broker has to take it: small letters and digits, with single dots, hyphens or underscores in between, "
+        "120 characters at most.",
+        "Rename it, such as `allocation.line-allocated`; who reads it, or publishes to it, has to say the same.",
+    ),
+    (
+        "ATM081",
+        "A subscription brings no event",
+        "`subscribes` maps a topic to the event, or a list of the events, that it brings.",
+        "Name classes of events with wire names, each once, or give `translated(function)`, where the function gets "
+        "one argument, `message: ForeignMessage`, and its annotation says which event it returns.",
+    ),
+    (
         "ATM001",
         "A command has no handler",
         "An event triggers it, or a table mentions it, and no `commands` table says who obeys.",

@@ -6,7 +6,7 @@ import atexit
 import os
 import socket
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack, suppress
 from time import monotonic
 
@@ -18,12 +18,15 @@ from .delivery import Deliveries, Waiting
 from .envelope import new_id
 from .handover import Handover, Usual, said
 from .in_hand import InHand, Tray
+from .messaging import Broker
 from .pace import MOST_A_CLAIM, Pace, Unread
 from .ports import Unavailable
 from .probing import NO_DOUBT, Doubts
+from .reading import ReadingSettings
 from .registration import Registration, Workers
 from .returns import Returns
 from .threads import Chore, Crew, Rounds
+from .topics import Topics
 from .waking import Wake
 from .watching import Stuck, Watch
 from .worker_settings import WorkerSettings
@@ -39,7 +42,8 @@ class Worker:
     """Delivers until it is stopped. Any number of them, in any number of processes, share the work.
 
     `wake` is told by whoever commits, so that the worker need not wait for its next look. `workers` is where it
-    registers, None for nowhere. `chores` are done now and then, in one thread.
+    registers, None for nowhere. `chores` are done now and then, in one thread. `broker` gives what topics are published
+    to and read from, as `reading` says; None: none are.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class Worker:
         settings: WorkerSettings = WorkerSettings(),  # noqa: B008 - a constant
         workers: Workers | None = None,
         chores: Iterable[Chore] = (),
+        broker: Callable[[], Broker] | None = None,
+        reading: ReadingSettings = ReadingSettings(),  # noqa: B008 - a constant
     ) -> None:
         self.id = f"{socket.gethostname()}:{os.getpid()}:{new_id()[-8:]}"
         self._bus = bus
@@ -62,6 +68,7 @@ class Worker:
         self._registration = Registration(workers, self.id, self._recipients)
         # Where there are others, no recipient takes the last thread.
         self._share = max(1, settings.threads - 1) if len(self._recipients) > 1 else settings.threads
+        self._topics = Topics(bus, deliveries, self.id, broker, reading)
         self._pace = Pace(self._share)
         self._in_hand = InHand()
         self._unread = Unread()
@@ -98,17 +105,20 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop`, called by another thread. An error of the database is logged and survived."""
-        crew = Crew(self._settings.threads, self._share, self._work, self._pace.portion)
-        claimers = Claimers(self._claims_at_once(), lambda each: self._claim_for(crew, each), self._wake)
+        crew = Crew(self._settings.threads, self._share, self._work, self._topics.portion(self._pace))
+        claims = min(self._settings.claims, max(1, len(self._recipients)))
+        claimers = Claimers(claims, lambda each: self._claim_for(crew, each), self._wake)
         with ExitStack() as rounds:
             rounds.enter_context(self._wake.listening())
             for name, chores in self._rounds(crew).items():
                 rounds.enter_context(Rounds(f"atomos-{name}", chores))
+            self._topics.start_reading()
             self._look_again_and_again(crew, claimers)
             claimers.end()
             self._in_hand.abandon()
             self._returns.give(crew.dismiss())
             claimers.join(self._given_up)
+            self._topics.stop_reading(self._given_up)
             if not crew.join(self._given_up):
                 _LOG.warning("worker.left_running", worker=self.id)
         self._registration.end()
@@ -122,14 +132,13 @@ class Worker:
         handover = self._handover(0.0, Doubts(NO_DOUBT, self._deliveries))
         ended = 0
         with Rounds("atomos-heartbeat", [self._renewal()]):
-            while found := sum(
-                self._drained(each, handover) for each in self._deliveries.waiting(self._recipients)
-            ):
+            while found := self._drained_once(handover):
                 ended += found
         return ended
 
-    def _claims_at_once(self) -> int:
-        return min(self._settings.claims, max(1, len(self._recipients)))
+    def _drained_once(self, handover: Handover) -> int:
+        found = sum(self._drained(each, handover) for each in self._deliveries.waiting(self._recipients))
+        return found or self._topics.read_all()
 
     def _enrol(self) -> None:
         most = {name: row.policy.at_once for name, row in self._routes.items()}
@@ -138,7 +147,9 @@ class Worker:
 
     def _handover(self, patience: float, doubts: Doubts) -> Handover:
         usual = Usual(self._settings.backoff, self._settings.quickly)
-        return Handover(self._bus, self._deliveries, usual, self._unread, doubts, patience)
+        return Handover(
+            self._bus, self._deliveries, usual, self._unread, doubts, patience, self._topics.publishing
+        )
 
     def _look_again_and_again(self, crew: Crew, claimers: Claimers) -> None:
         enrolled, woken, rests, errors = False, False, False, 0
@@ -251,7 +262,8 @@ class Worker:
 
     def _rounds(self, crew: Crew) -> dict[str, list[Chore]]:
         third = self._settings.lease / 3
-        watch = Watch(self._handover(0.0, self._doubts), self._limit_of)
+        routes, usual = self._routes, self._settings.limit
+        watch = Watch(self._handover(0.0, self._doubts), lambda each: routes[each].policy.limit_or(usual))
         return {
             "renewal": [self._renewal()],  # it waits for no other chore
             "care": [
@@ -268,10 +280,6 @@ class Worker:
                 *self._chores,
             ],
         }
-
-    def _limit_of(self, recipient: str) -> float:
-        limit = self._routes[recipient].policy.limit
-        return self._settings.limit if limit is None else limit
 
     def _look_after(self, watch: Watch, crew: Crew) -> None:
         before, self._stuck = self._stuck, tuple(watch.look(crew.trays()))

@@ -209,5 +209,15 @@ class LogDialect(ABC):
         """Let a lease hold no more than what is left, or end it."""
 
     @abstractmethod
+    def take_turn(
+        self, connection: Connection, recipient: str, worker: str, lease: timedelta, now: Now
+    ) -> int | None:
+        """Write the one lease of a recipient that holds no delivery; None: there is one. Its register row is held."""
+
+    @abstractmethod
+    def holds(self, connection: Connection, lease: int) -> bool:
+        """Whether a lease is there; it stays until the transaction ends."""
+
+    @abstractmethod
     def renew(self, connection: Connection, leases: Sequence[int], lease: timedelta, now: Now) -> list[int]:
         """Prolong leases; name those that are still there."""

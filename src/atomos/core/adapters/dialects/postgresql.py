@@ -171,6 +171,13 @@ from l where d.recipient = %(recipient)s and d.seq = %(seq)s and d.seq = any(l.s
 
 _KEEP = "update atomos_lease set seqs = %(seqs)s, keys = %(keys)s where id = %(lease)s"
 _END = "delete from atomos_lease where id = %(lease)s"
+_TURN = f"""
+insert into atomos_lease (id, worker, recipient, until, seqs, keys) overriding system value
+select %(id)s, %(worker)s, %(recipient)s, {_NOW} + %(lease)s, '{{}}', '{{}}'
+where not exists (select from atomos_lease where recipient = %(recipient)s and seqs = '{{}}')
+returning id
+"""
+_HOLDS = "select id from atomos_lease where id = %(lease)s for share"
 _RENEW = (
     f"update atomos_lease set until = {_NOW} + %(lease)s where id = any(%(leases)s::bigint[]) returning id"
 )
@@ -302,6 +309,18 @@ class PostgresLog(LogDialect):
         """Shrink or end the lease."""
         values = {"lease": lease, "seqs": list(left.seqs), "keys": list(left.keys)}
         _run(connection, _KEEP if left.seqs else _END, values)
+
+    def take_turn(
+        self, connection: Connection, recipient: str, worker: str, lease: timedelta, now: Now
+    ) -> int | None:
+        """Write the lease, unless there is one."""
+        values = {"id": new_lease(), "recipient": recipient, "worker": worker, "lease": lease, "now": now}
+        found = _run(connection, _TURN, values).fetchone()
+        return None if found is None else int(found[0])
+
+    def holds(self, connection: Connection, lease: int) -> bool:
+        """Look at the lease, and hold it."""
+        return _run(connection, _HOLDS, {"lease": lease}).fetchone() is not None
 
     def renew(self, connection: Connection, leases: Sequence[int], lease: timedelta, now: Now) -> list[int]:
         """Prolong in one statement."""

@@ -101,6 +101,12 @@ insert into atomos_lease (id, worker, recipient, until, seqs, keys)
 values (:id, :worker, :recipient, :until, :seqs, :keys)
 """
 
+_TURN = """
+insert into atomos_lease (id, worker, recipient, until, seqs, keys)
+select :id, :worker, :recipient, :until, '[]', '[]'
+where not exists (select 1 from atomos_lease where recipient = :recipient and seqs = '[]')
+returning id
+"""
 _RENEW = "update atomos_lease set until = ? where id in (select value from json_each(?)) returning id"
 
 _ANSWER = "update atomos_message set answer = :answer where id = :message_id and answer is null"
@@ -266,6 +272,19 @@ class SqliteLog(LogDialect):
             _run(connection, "update atomos_lease set seqs = ?, keys = ? where id = ?", values)
         else:
             _run(connection, "delete from atomos_lease where id = ?", (lease,))
+
+    def take_turn(
+        self, connection: Connection, recipient: str, worker: str, lease: timedelta, now: Now
+    ) -> int | None:
+        """Write the lease, unless there is one."""
+        until = _micros(now) + lease // _MICROSECOND
+        values = {"id": new_lease(), "recipient": recipient, "worker": worker, "until": until}
+        found = _run(connection, _TURN, values).fetchone()
+        return None if found is None else int(found[0])
+
+    def holds(self, connection: Connection, lease: int) -> bool:
+        """Look at the lease; the transaction has the one write lock."""
+        return _run(connection, "select id from atomos_lease where id = ?", (lease,)).fetchone() is not None
 
     def renew(self, connection: Connection, leases: Sequence[int], lease: timedelta, now: Now) -> list[int]:
         """Prolong in one statement."""

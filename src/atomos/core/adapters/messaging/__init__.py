@@ -1,1 +1,1 @@
-"""Message brokers: each module here needs the libraries of its extra, and is imported when its broker is chosen."""
+"""Adapters of message brokers, and how events are written for them (CloudEvents 1.0)."""

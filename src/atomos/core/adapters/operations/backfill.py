@@ -19,7 +19,7 @@ _ROWS_A_BATCH = 500
 # An event that an entrypoint emitted has its answer, and its triggers were asked then and there: none hears it late.
 _EVENTS = """
 from atomos_message m
-where m.recorded_at >= :since and m.recorded_at < :until and m.kind = 'event' and m.name = :name
+where m.recorded_at >= :since and m.recorded_at < :until and m.kind in ('event', 'received') and m.name = :name
   and (:asked = 0 or m.answer is null)
   and not exists (select 1 from atomos_delivery d where d.message_id = m.id and d.recipient = :recipient)
 """

@@ -22,8 +22,8 @@ class Check(NamedTuple):
 _DELIVERY = "count(*) over () total, cast(d.message_id as text) message, d.recipient, d.status"
 
 # A conversation is removed as a whole. What begins one and has a cause was caused in another, such as a
-# schedule's, which may have been removed before.
-_CAUSED_INSIDE = "m.causation_id is not null and m.correlation_id <> m.id"
+# schedule's, which may have been removed before. What came from a topic was caused in another service.
+_CAUSED_INSIDE = "m.causation_id is not null and m.correlation_id <> m.id and m.kind <> 'received'"
 
 # Which of a lease's rows are still ready is looked up by the index of ready ones; all others are few.
 _IN_LEASES = """

@@ -122,7 +122,7 @@ class SqlControl(Control):
 
     def backfill(self, route: Route, since: datetime, by: str, *, dry_run: bool) -> int:
         """Address events to a new recipient."""
-        if route.kind not in ("trigger", "reaction"):
+        if route.kind not in ("trigger", "reaction", "topic"):
             raise Declined(f"{route.name} hears no event: it is a {route.kind}.")
         count = backfill(self._database, self._codec, self._now, route, since, dry_run=dry_run)
         if not dry_run:

@@ -1,0 +1,175 @@
+"""Receiving: writes what a broker handed over to the log, once each, before it is acknowledged."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+from uuid import UUID
+
+import structlog
+
+from ..domain.messages import Event, Message
+from .delivery import Claimed, Delivery, MessageLog, Record
+from .envelope import Envelope, Principal, derived_id, hashed_id, new_id
+from .errors import NotPermitted, Repeated
+from .messaging import WireMessage
+from .plans import Flow
+from .ports import Clock
+from .routes import subscription_recipient
+from .translating import NotUnderstood
+
+_LOG = structlog.get_logger("atomos.broker")
+
+_ADDED_ON_THE_WAY = "x-"
+"""Headers of this prefix are a broker's own, and differ when it hands a message over again."""
+
+
+class Arrived(NamedTuple):
+    """An event that another service published.
+
+    `source` and `id` tell it from every other (CloudEvents), `id` None where nothing does; `key` is what order is
+    kept by, None for none. `correlation` is the conversation that it continues, None begins one.
+    """
+
+    event: Event[Any]
+    source: str
+    id: str | None
+    key: str | None = None
+    correlation: str | None = None
+    traceparent: str | None = None
+
+
+class RawMessage(Message):
+    """What came from a topic and was not understood, as it came: a body of bytes, and its headers.
+
+    It is kept for whoever decides: `atomos deliveries retry` has it read once more, by the build of that time.
+    """
+
+    wire_name: ClassVar[str] = "atomos.raw-message"
+    wire_version: ClassVar[int] = 1
+
+    topic: str
+    body: bytes
+    content_type: str | None
+    headers: Mapping[str, str]
+
+
+class WireForm(ABC):
+    """How events are written for other services, and read from them."""
+
+    @abstractmethod
+    def write(self, claimed: Claimed) -> WireMessage:
+        """Write a delivery's event; `claimed.message` is there."""
+
+    @abstractmethod
+    def read(self, topic: str, message: WireMessage) -> Arrived | None:
+        """Read what came from a topic; None: nobody here has to hear of it. Raises `NotUnderstood`."""
+
+
+class Reception:
+    """Takes messages in for the application; `sender` is who is said to have sent them, and may or may not."""
+
+    def __init__(self, flow: Flow, form: WireForm, log: MessageLog, clock: Clock, sender: Principal) -> None:
+        self._flow = flow
+        self._form = form
+        self._log = log
+        self._clock = clock
+        self._sender = sender
+
+    def receive(self, topic: str, messages: Sequence[WireMessage], reader: int) -> int:
+        """Store messages with their deliveries, in their order and one transaction; say how many were new.
+
+        What was stored before is left out. What cannot be understood is stored as it came, with a delivery that
+        will be parked: nothing waits for it. Raises `LeaseLost` when the lease `reader` is somebody else's.
+        """
+        records = {
+            record.envelope.id: record
+            for each in messages
+            if (record := self._record(topic, each)) is not None
+        }
+        known = self._log.known(tuple(records)) if records else frozenset()
+        new = [record for id_, record in records.items() if id_ not in known]
+        if new:
+            self._log.append(new, reader=reader)
+        return len(new)
+
+    def read_again(self, claimed: Claimed, raw: RawMessage) -> bool:
+        """Read what was not understood once more, and store it as if it came now; False: nobody has to hear of it.
+
+        Raises `NotUnderstood` or `NotPermitted` as before; then it stays parked.
+        """
+        message = WireMessage(raw.body, raw.content_type, raw.headers)
+        arrived = self._form.read(raw.topic, message)
+        if arrived is None:
+            return False
+        record = self._arrived(raw.topic, arrived)
+        if self._log.known((record.envelope.id,)):
+            raise Repeated(f"{record.envelope.id} came in another way.")
+        self._log.append([record], claimed.fence)
+        return True
+
+    def _record(self, topic: str, message: WireMessage) -> Record | None:
+        try:
+            arrived = self._form.read(topic, message)
+            return None if arrived is None else self._arrived(topic, arrived)
+        except (NotUnderstood, NotPermitted) as error:
+            _LOG.warning("message.not_understood", topic=topic, error=str(error))
+        except Exception as error:  # noqa: BLE001 - it is in the log, and whoever retries it sees it again
+            # A translation that fails must not keep the others waiting; when it is read again it says the same.
+            _LOG.warning("message.not_understood", topic=topic, error=repr(error), exc_info=error)
+        return self._raw(topic, message)
+
+    def _arrived(self, topic: str, arrived: Arrived) -> Record:
+        event, plan = arrived.event, self._flow.events[type(arrived.event)]
+        if plan.permission is not None and not self._sender.may(plan.permission):
+            kind, permission = type(event).__name__, plan.permission
+            raise NotPermitted(f"{kind} requires {permission}, which {self._sender.name} does not have.")
+        id_ = new_id() if arrived.id is None else _id_of(topic, arrived.source, arrived.id)
+        cause = arrived.id if _is_uuid(arrived.id) else None
+        envelope = Envelope(
+            id_,
+            _conversation(arrived) or id_,
+            cause,
+            self._clock.now(),
+            arrived.key,
+            self._sender.name,
+            arrived.traceparent,
+        )
+        return Record("received", envelope, event, plan.deliveries(event, arrived.key))
+
+    def _raw(self, topic: str, message: WireMessage) -> Record:
+        id_ = _id_of_raw(topic, message)
+        envelope = Envelope(id_, id_, None, self._clock.now(), None, self._sender.name, None)
+        raw = RawMessage(
+            topic=topic, body=message.body, content_type=message.content_type, headers=dict(message.headers)
+        )
+        return Record("raw", envelope, raw, (Delivery(subscription_recipient(topic)),))
+
+
+def _id_of(topic: str, source: str, id_: str) -> str:
+    # Ids of UUIDs keep the time in them: the primary key stays append-mostly.
+    if _is_uuid(id_):
+        return derived_id(str(UUID(id_)), "subscription", topic, source)
+    return hashed_id("subscription", topic, source, id_)
+
+
+def _id_of_raw(topic: str, message: WireMessage) -> str:
+    said = (f"{name}={text}" for name, text in sorted(message.headers.items()))
+    kept = [each for each in said if not each.startswith(_ADDED_ON_THE_WAY)]
+    return hashed_id("raw", topic, message.body.hex(), message.content_type or "", *kept)
+
+
+def _conversation(arrived: Arrived) -> str | None:
+    if arrived.correlation is None:
+        return None
+    if _is_uuid(arrived.correlation):
+        return str(UUID(arrived.correlation))
+    return hashed_id("conversation", arrived.source, arrived.correlation)
+
+
+def _is_uuid(text: str | None) -> bool:
+    try:
+        return text is not None and bool(UUID(text))
+    except ValueError:
+        return False
