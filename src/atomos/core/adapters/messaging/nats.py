@@ -22,8 +22,8 @@ class NatsBroker(Broker):
     came within the stream's window, two minutes, is dropped and counts as kept.
 
     The place of a service begins with the oldest message that the stream still holds. A stream keeps everything for
-    `keep_days`, read or not, and nothing longer; zero: for ever. Each reader makes a consumer `service+N` of its own, from where
-    the one before it was, and removes that one, so that a reader which was given up can take nothing more.
+    `keep_days`, read or not, and nothing longer; zero: for ever. Each reader makes a consumer `service+N` of its own,
+    from where the one before it was, and removes that one, so that a reader which was given up can take nothing more.
 
     `declare` makes the streams and consumers of subscriptions, so that a topic which nobody ever subscribed to has no
     stream, and what is published to it is `NotRouted`; what is there stays as it is. Without it there has to be a
