@@ -233,7 +233,7 @@ def test_verify_counts_what_is_whole(command: Command) -> None:
     assert re.fullmatch(
         r"\d+ entrypoints, \d+ messages, \d+ handlers, \d+ recipients: the wiring is whole", first
     )
-    assert "  atomos reads stock.batch-received, in the service's own database" in declared
+    assert "  atomos reads stock.batch-received, in the service's own database." in declared
     assert json.loads(command("verify", "--json").stdout) == []
 
 

@@ -327,7 +327,7 @@ def _rows(context: str, routes: Routes) -> Iterable[Route]:
     for name, events in routes.subscribes.items():
         listed: Sequence[Any] = events if isinstance(events, (list, tuple)) else (events,)
         for each in listed:
-            brought = each.event if isinstance(each, Translation) else each
+            brought: Any = each.event if isinstance(each, Translation) else each
             read = Recipient(each, parks=True, policy=_READ_ONCE)
             yield _route("subscription", context, brought, read, subscription_recipient(name))
 

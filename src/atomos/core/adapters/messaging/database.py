@@ -19,6 +19,7 @@ from ...service.messaging import (
     Outcome,
     Subscription,
     Taken,
+    TooLarge,
     Topology,
     WireMessage,
 )
@@ -70,7 +71,7 @@ class DatabaseBroker(Broker):
 
     `declare` says whether its tables are made where they are not there; the log's own database has them from
     `atomos db upgrade`. `batch` is how many messages may be unacknowledged. What every service has read is removed, and
-    what is older than `keep` days too; zero keeps it.
+    what is older than `keep` days too; zero keeps it. `largest` is the size in bytes of a message that is taken.
     """
 
     settles = 0.0
@@ -83,12 +84,14 @@ class DatabaseBroker(Broker):
         batch: int = 100,
         keep: float = 7.0,
         owned: bool = False,
+        largest: int = 16 * 1024 * 1024,
     ) -> None:
         self._database = database
         self._declares = declare
         self._batch = batch
         self._keep = timedelta(days=keep) if keep else None
         self._owned = owned
+        self._largest = largest
 
     def publish(self, topic: str, messages: Sequence[WireMessage]) -> Sequence[Outcome]:
         """Publish in one transaction: all of it is kept, or nothing."""
@@ -96,10 +99,11 @@ class DatabaseBroker(Broker):
             if not connection.execute(_READERS[self._database.dialect], {"topic": topic}).all():
                 return [NotRouted(f"Nobody has ever read the topic {topic}.") for _ in messages]
             at = self._stored(datetime.now(UTC))
-            rows = [_row(topic, each, at) for each in messages]
-            if rows:
+            outcomes = [self._refusal(each) for each in messages]
+            kept = zip(messages, outcomes, strict=True)
+            if rows := [_row(topic, message, at) for message, outcome in kept if outcome is None]:
                 connection.execute(_PUBLISH, rows)
-        return [None] * len(messages)
+        return outcomes
 
     def consume(self, subscription: Subscription) -> Consumer:
         """Begin to read after what was acknowledged last. Raises `Unavailable` where it was not declared."""
@@ -122,7 +126,7 @@ class DatabaseBroker(Broker):
     def explain(self, topology: Topology) -> Sequence[str]:
         """Say who is noted as a reader of which topic."""
         where = "a database of its own" if self._owned else "the service's own database"
-        return [f"{each.service} reads {each.topic}, in {where}" for each in topology.subscriptions]
+        return [f"{each.service} reads {each.topic}, in {where}." for each in topology.subscriptions]
 
     def check(self) -> None:
         """Find out whether the database answers."""
@@ -145,6 +149,14 @@ class DatabaseBroker(Broker):
         with self._transaction() as connection:
             connection.execute(_ADVANCE, {**subscription._asdict(), "position": position})
             connection.execute(_FORGET, {"topic": subscription.topic, "before": self._stored(before)})
+
+    def _refusal(self, message: WireMessage) -> Outcome:
+        size = len(message.body)
+        return (
+            None
+            if size <= self._largest
+            else TooLarge(f"It has {size} bytes; at most {self._largest} are taken.")
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -193,6 +205,10 @@ class _DatabaseConsumer(Consumer):
         return [_taken(*row) for row in rows]
 
     def acknowledge(self, taken: Sequence[Taken]) -> None:
+        if self._is_closed:
+            raise Unavailable(f"The reader of {self._subscription.topic} was closed.")
+        if not taken:
+            return
         self._in_hand -= len(taken)
         self._broker.advance(self._subscription, taken[-1].tag)
 

@@ -1,0 +1,67 @@
+"""The broker in a database: the conformance suite, on both, and what only it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from atomos.core.adapters import Database
+from atomos.core.adapters.messaging.choosing import broker_at
+from atomos.core.adapters.messaging.database import DatabaseBroker
+from atomos.core.service import Broker
+from atomos.testing.conformance.broker import BrokerSuite, Connect, connecting
+from atomos.testing.conformance.broker_steps import numbers, publish, reading, receive, subscribe
+
+
+class TestDatabase(BrokerSuite):
+    @pytest.fixture
+    def connect(self, log_url: str) -> Iterator[Connect]:
+        with connecting(lambda: DatabaseBroker(Database(log_url), owned=True, largest=2_000_000)) as connect:
+            yield connect
+
+    @pytest.fixture
+    def too_large(self) -> int:
+        return 2_000_001
+
+    @pytest.fixture
+    def prefetch(self) -> int | None:
+        return 100
+
+
+def rows(url: str) -> int:
+    database = Database(url)
+    with database.look() as connection:
+        count = connection.exec_driver_sql("select count(*) from atomos_topic_message").scalar_one()
+    database.close()
+    return int(count)
+
+
+@pytest.fixture
+def broker(log_url: str) -> Iterator[Broker]:
+    with connecting(lambda: DatabaseBroker(Database(log_url), owned=True)) as connect:
+        yield connect()
+
+
+def test_what_every_service_has_read_is_removed_and_nothing_else(log_url: str, broker: Broker) -> None:
+    fast, slow = subscribe(broker, "a.topic", "fast"), subscribe(broker, "a.topic", "slow")
+    publish(broker, "a.topic", numbers(10))
+    with reading(broker, fast) as consumer:
+        receive(consumer, 10)
+    assert rows(log_url) == 10
+
+    with reading(broker, slow) as consumer:
+        receive(consumer, 4)
+        assert rows(log_url) == 6
+        receive(consumer, 6)
+    assert rows(log_url) == 0
+
+
+def test_a_database_of_its_own_is_made_when_it_is_declared(tmp_path: Path, log_database: Database) -> None:
+    url = f"sqlite:///{tmp_path / 'broker.db'}"
+    with connecting(lambda: broker_at(url, log_database)) as connect:
+        subscription = subscribe(connect(), "a.topic")
+        publish(connect(), "a.topic", numbers(3))
+        with reading(connect(), subscription) as consumer:
+            assert len(receive(consumer, 3)) == 3
