@@ -74,11 +74,12 @@ def blocks(page: Path) -> list[Block]:
         line = text.count("\n", 0, each.start(3)) + 1
         place = f"{page.name}:{line}"
         above = _HEADING.findall(text[: each.start()])
+        if each[1]:
+            continue
         block = Block(place, above[-1] if above else "", each[3], each[2] or "", each[4])
         if (block.kind == "console") == bool(block.path):
             raise PageIsWrong(f"{place}: a file has its path above it; a command is `console`, and has none")
-        if not each[1]:
-            found.append(block)
+        found.append(block)
     return found
 
 
