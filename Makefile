@@ -65,9 +65,10 @@ fuzz: $(DEV) ## 20,000 requests of schemathesis and more, against a real service
 bench: $(DEV) ## measure against peers, side by side (installs them into .venv-bench)
 	$(PYTHON) benchmarks/run.py
 
+SERVED := nats oidc rabbitmq redis
 lock: ## resolve the lock files again
 	$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip -q install uv
-	$(VENV)-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+	$(VENV)-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(SERVED:%=--extra %) -o requirements.lock pyproject.toml
 	$(VENV)-lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -o requirements-dev.lock pyproject.toml
 
 clean: ## remove the environment, caches and the embedded database
