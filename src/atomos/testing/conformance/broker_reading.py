@@ -23,6 +23,7 @@ from .broker_steps import (
     publish,
     reading,
     receive,
+    said,
     subscribe,
     taken_numbers,
 )
@@ -34,15 +35,18 @@ class BrokerReading(BrokerFixtures):
     def test_what_was_not_acknowledged_comes_again_first_and_in_order(
         self, broker: Broker, topic: str
     ) -> None:
-        """To the consumer that begins when the earlier one was closed."""
+        """To the consumer that begins when the earlier one was closed, and with all that was said."""
         subscription = subscribe(broker, topic)
-        publish(broker, topic, numbers(30))
+        published = numbers(35)
+        publish(broker, topic, published[:30])
         with reading(broker, subscription) as consumer:
             assert taken_numbers(receive(consumer, 10, acknowledge=False)) == list(range(10))
-        publish(broker, topic, numbers(5, start=30))
+        publish(broker, topic, published[30:])
 
         with reading(broker, subscription) as consumer:
-            assert taken_numbers(receive(consumer, 35)) == list(range(35))
+            taken = receive(consumer, 35)
+        assert taken_numbers(taken) == list(range(35))
+        assert [said(each.message) for each in taken] == [said(each) for each in published]
 
     def test_what_was_acknowledged_does_not_come_again(self, broker: Broker, topic: str) -> None:
         """Nor does a part of what was taken."""

@@ -32,7 +32,6 @@ LARGEST = 128 * 1024 * 1024
 _LIBRARIES = ("kombu", "amqp")
 _UNNAMED = "amq.topic"
 _SENT_TOGETHER, _BYTES_TOGETHER = 500, 4 * 1024 * 1024
-_LARGEST_HEADERS = 120_000
 
 
 def lacks_libraries() -> bool:
@@ -127,12 +126,8 @@ class RabbitBroker(Broker):
         self._pool.close()
 
     def _refused(self, message: WireMessage) -> Outcome:
-        from .wire import size_of_headers
-
         if len(message.body) > self._largest:
             return TooLarge(f"It has {len(message.body)} bytes, and RabbitMQ takes {self._largest}.")
-        if size_of_headers(message) > _LARGEST_HEADERS:
-            return TooLarge(f"Its headers may have more than {_LARGEST_HEADERS} bytes.")
         return None
 
     def _send(self, topic: str, messages: Sequence[WireMessage]) -> list[Outcome]:

@@ -6,22 +6,33 @@ import math
 import os
 import select
 import ssl
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
 import amqp
-from amqp.exceptions import AMQPError, NotFound
+from amqp.exceptions import AMQPError, FrameSyntaxError, NotFound
+from amqp.method_framing import frame_handler
 from kombu.utils.url import parse_url
 
 from ....service.ports import Unavailable
+
+Frame = tuple[int, int, bytes]
+"""The kind of a frame, its channel, and what is in it."""
 
 ERRORS = (AMQPError, OSError)
 """What a connection that is gone raises, and one on which the server refuses something."""
 
 _PORTS = {"amqp": 5672, "amqps": 5671}
 _CLOSE_SECONDS = 1.0
+_HEADER, _BEFORE_PROPERTIES, _NO_PROPERTIES = 2, 12, bytes(2)
+_UNREADABLE = (
+    *(ValueError, ArithmeticError, LookupError, RecursionError, struct.error, FrameSyntaxError),
+    # A time that is none.
+    OSError,
+)
 _URL_MISTAKE = (
     "The URL of RabbitMQ is not amqp://USER:PASSWORD@HOST:PORT/VHOST (or amqps). "
     "What is special in user, password or virtual host is written as %40, %2F and so on."
@@ -117,6 +128,9 @@ class Link:
 
     def beat(self) -> None:
         """Send a heartbeat where one is due; raise an error where the server has sent none for too long."""
+        # Those of the server stand behind what was not read yet.
+        while self.read(0):
+            pass
         self.connection.heartbeat_tick()
 
     def close(self) -> None:
@@ -149,7 +163,7 @@ def is_not_there(error: BaseException) -> bool:
 def _connected(place: Place, purpose: str) -> Any:
     # Operators see the name.
     named = {"connection_name": f"atomos {purpose} (process {os.getpid()})"}
-    connection: Any = amqp.Connection(**place.options, client_properties=named)
+    connection: Any = amqp.Connection(**place.options, client_properties=named, frame_handler=_forgiving)
     try:
         connection.connect()
     except BaseException:
@@ -158,6 +172,25 @@ def _connected(place: Place, purpose: str) -> Any:
     # It holds for every wait: the library's own would be endless.
     connection.transport.sock.settimeout(place.timeout)
     return connection
+
+
+def _forgiving(connection: Any, callback: Callable[..., None]) -> Callable[[Frame], bool]:
+    """Read frames as the library does; of a message whose properties cannot be read, the body alone.
+
+    It would come again and again otherwise, and end every connection that reads it.
+    """
+    read = frame_handler(connection, callback)
+
+    def forgiving(frame: Frame) -> bool:
+        try:
+            return bool(read(frame))
+        except _UNREADABLE:
+            kind, channel, payload = frame
+            if kind != _HEADER:
+                raise
+            return bool(read((kind, channel, payload[:_BEFORE_PROPERTIES] + _NO_PROPERTIES)))
+
+    return forgiving
 
 
 def _tls(host: str, said: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Messages as RabbitMQ carries them: properties, headers and a body."""
+"""Messages as they come from RabbitMQ: properties, headers and a body."""
 
 from __future__ import annotations
 
@@ -13,23 +13,7 @@ from ....service.messaging import NO_HEADERS, WireMessage
 KEY = "atomos-key"
 """The header that carries a message's key."""
 
-_PERSISTENT = 2
 _OF_THE_SERVER = frozenset({"x-delivery-count", "x-acquired-count"})
-
-
-def outgoing(message: WireMessage) -> amqp.Message:
-    """Write a message, to be kept on the disk."""
-    said: dict[str, Any] = {"body": message.body, "delivery_mode": _PERSISTENT}
-    headers = dict(message.headers)
-    if message.key is not None:
-        headers[KEY] = message.key
-    if headers:
-        said["application_headers"] = headers
-    if message.content_type is not None:
-        said["content_type"] = message.content_type
-    if message.id is not None:
-        said["message_id"] = message.id
-    return amqp.Message(**said)
 
 
 def incoming(message: amqp.Message) -> WireMessage:
@@ -45,13 +29,6 @@ def incoming(message: amqp.Message) -> WireMessage:
         said.get("message_id"),
         key,
     )
-
-
-def size_of_headers(message: WireMessage) -> int:
-    """Say how many bytes the headers take: they have to fit into one frame."""
-    texts = [*message.headers, *message.headers.values(), message.key or ""]
-    # Nine stand around a name and its value.
-    return sum(len(each.encode("utf-8", "surrogatepass")) + 9 for each in texts)
 
 
 def _texts(headers: Mapping[Any, Any]) -> dict[str, str]:
