@@ -14,6 +14,7 @@ import pytest
 from atomos.core.domain import Command, Created, Event, Message, Query, ValueObject
 from atomos.core.service import (
     Clock,
+    ForeignMessage,
     JoinedRoutes,
     MessageBus,
     Notifications,
@@ -23,9 +24,11 @@ from atomos.core.service import (
     WiringError,
     by,
     every,
+    in_step,
     join,
     named,
     parks,
+    translated,
 )
 from atomos.core.service.checks import check
 from atomos.testing.probing import SilentMeter
@@ -117,6 +120,12 @@ async def told_later(tick: datetime) -> Told: ...
 
 
 def upcast(stored: dict[str, Any]) -> dict[str, Any]: ...
+
+
+def translates_to_nothing(message: ForeignMessage) -> None: ...
+
+
+def translates_with_help(message: ForeignMessage, session: Session) -> OrderPlaced: ...
 
 
 def ticking(schedule: Any) -> dict[str, Any]:
@@ -739,6 +748,65 @@ MISTAKES = {
         "ATM064",
         Renewed,
         ("version 1 of shop.renewed is upcast, and version 2 is not",),
+    ),
+    "a topic has a name that no broker takes": Mistake(
+        {"publishes": {Reserved: "Shop Reserved"}}, "ATM080", Reserved, ("'Shop Reserved'",)
+    ),
+    "a topic's order is kept by no field": Mistake(
+        {"publishes": {Reserved: by("oder_id", "shop.reserved")}}, "ATM061", Reserved, ("by 'oder_id'",)
+    ),
+    "a topic is named": Mistake(
+        {"publishes": {Reserved: named("reserved", "shop.reserved")}}, "ATM065", Reserved, ("`named` is for",)
+    ),
+    "a reaction is published in step": Mistake(
+        {"reactions": {Reserved: [in_step(tell)]}},
+        "ATM065",
+        tell,
+        ("`in_step` and `optional` are for topics",),
+    ),
+    "two events go to one topic in two ways": Mistake(
+        {"publishes": {Reserved: "shop.news", Told: in_step("shop.news")}, "ignored": {}},
+        "ATM025",
+        Told,
+        ("in two ways",),
+    ),
+    "a subscription brings a command": Mistake(
+        {"subscribes": {"shop.orders": Reserve}}, "ATM081", Reserve, ("no event",)
+    ),
+    "a subscription brings an event twice": Mistake(
+        {"subscribes": {"shop.orders": [OrderPlaced, OrderPlaced]}},
+        "ATM081",
+        OrderPlaced,
+        ("shop.orders brings OrderPlaced 2 times",),
+    ),
+    "nobody hears what a subscription brings": Mistake(
+        {"subscribes": {"shop.news": Unheard}}, "ATM003", Unheard, ("the topic shop.news brings it",)
+    ),
+    "a subscription brings what only a command records": Mistake(
+        {"subscribes": {"shop.news": Reserved}}, "ATM063", Reserved, ("keeps a read model",)
+    ),
+    "a translation returns no event": Mistake(
+        {"subscribes": {"erp.orders": translated(translates_to_nothing)}},  # type: ignore[arg-type]
+        "ATM081",
+        translates_to_nothing,
+        ("returns one event",),
+    ),
+    "a translation asks for more than the message": Mistake(
+        {"subscribes": {"erp.orders": translated(translates_with_help)}},  # type: ignore[arg-type]
+        "ATM081",
+        translates_with_help,
+        ("one argument, a ForeignMessage",),
+    ),
+    "what is published comes round again": Mistake(
+        {
+            "reactions": {Reserved: [tell]},
+            "publishes": {Told: "shop.told"},
+            "subscribes": {"shop.told": Told},
+            "ignored": {},
+        },
+        "ATM014",
+        Told,
+        ("Told -> Told is a circle",),
     ),
     "order is kept by no field": Mistake(
         {"reactions": {Reserved: [by("oder_id", tell)]}},
