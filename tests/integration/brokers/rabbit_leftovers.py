@@ -10,7 +10,7 @@ from uuid import uuid4
 from atomos.core.adapters.messaging.rabbitmq import RabbitBroker
 from atomos.core.adapters.messaging.rabbitmq.link import Link, place_of
 from atomos.core.adapters.messaging.rabbitmq.topology import queue_of
-from atomos.core.service.messaging import Topology
+from atomos.core.service.messaging import Subscription, Topology
 
 
 class Passing:
@@ -24,6 +24,10 @@ class Passing:
     def broker(self, **options: Any) -> RabbitBroker:
         """Make a broker that uses the exchange."""
         return _Remembering(self._queues, self.url, exchange=self.exchange, **options)
+
+    def remember(self, subscription: Subscription) -> None:
+        """Remove its queue as well, though another broker has made it."""
+        self._queues.add(queue_of(self.exchange, subscription))
 
     @contextmanager
     def link(self) -> Iterator[Link]:

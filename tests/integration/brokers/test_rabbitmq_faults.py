@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -39,6 +41,7 @@ from atomos.testing.conformance.broker_steps import (
     subscribe,
     taken_numbers,
 )
+from atomos.testing.databases import need_service
 from atomos.testing.processes import free_port, wait_until
 
 from .rabbit_leftovers import Passing
@@ -54,9 +57,42 @@ NONSENSE = b"\x09\xff\xff\x00\x00\x00\x00\xce"
 """A frame of no known kind: the server closes the connection on which it comes."""
 
 
+class Certificate:
+    """A certificate for the loopback, which signs itself, and the port of the server that shows it."""
+
+    def __init__(self, folder: Path) -> None:
+        # The server's user has to reach it.
+        folder.chmod(0o755)
+        self.port = free_port()
+        self.path, self.key = folder / "certificate.pem", folder / "key.pem"
+        what = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        who = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+        files = ["-keyout", str(self.key), "-out", str(self.path)]
+        subprocess.run(["openssl", "req", *what, *who, *files], check=True, capture_output=True)
+        self.key.chmod(0o644)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        files = {"cacertfile": self.path, "certfile": self.path, "keyfile": self.key}
+        return {
+            "listeners.ssl.local": f"127.0.0.1:{self.port}",
+            "ssl_options.verify": "verify_none",
+            **{f"ssl_options.{name}": str(path) for name, path in files.items()},
+        }
+
+
 @pytest.fixture(scope="module")
-def rabbit() -> Iterator[RabbitServer]:
-    with RabbitServer(settings={"max_message_size": str(LARGEST)}) as server:
+def certificate() -> Iterator[Certificate]:
+    if shutil.which("openssl") is None:
+        need_service("openssl", FileNotFoundError("there is no such command, and it makes the certificate"))
+    with tempfile.TemporaryDirectory() as folder:
+        yield Certificate(Path(folder))
+
+
+@pytest.fixture(scope="module")
+def rabbit(certificate: Certificate) -> Iterator[RabbitServer]:
+    settings = {"max_message_size": str(LARGEST), **certificate.settings}
+    with RabbitServer(settings=settings) as server:
         yield server
 
 
@@ -177,6 +213,30 @@ def test_after_a_fork_both_publish_each_on_connections_of_its_own(broker: Rabbit
     assert idle_ports(broker) == before
     with reading(broker, SUBSCRIPTION) as consumer:
         assert taken_numbers(receive(consumer, 9)) == list(range(9))
+
+
+def test_over_tls_messages_come_and_go(passing: Passing, certificate: Certificate) -> None:
+    url = f"amqps://guest:guest@127.0.0.1:{certificate.port}/?ssl_ca_certs={certificate.path}"
+    broker = RabbitBroker(url, exchange=passing.exchange, heartbeat=1)
+    subscribe(broker, TOPIC)
+    large = WireMessage(bytes(LARGEST))
+    publish(broker, TOPIC, [*numbers(500), large])
+
+    with reading(broker, SUBSCRIPTION) as consumer:
+        assert taken_numbers(receive(consumer, 500)) == list(range(500))
+        assert [each.message for each in receive(consumer, 1)] == [large]
+        assert list(consumer.receive(1, 3)) == []
+    passing.remember(SUBSCRIPTION)
+    broker.close()
+
+
+def test_a_server_whose_certificate_nobody_vouches_for_is_not_believed(
+    rabbit: RabbitServer, certificate: Certificate
+) -> None:
+    broker = RabbitBroker(f"amqps://guest:guest@127.0.0.1:{certificate.port}/", timeout=5)
+
+    with pytest.raises(Unavailable, match="certificate"):
+        broker.check()
 
 
 # Refusals.

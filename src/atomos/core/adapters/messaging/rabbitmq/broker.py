@@ -48,10 +48,11 @@ def lacks_libraries() -> bool:
 class RabbitBroker(Broker):
     """Publishes to a topic exchange, and reads a durable quorum queue for each subscription.
 
-    `url` is `amqp://USER:PASSWORD@HOST:PORT/VHOST` or `amqps:`; nothing is connected yet. `exchange` is also what
-    the names of queues begin with; empty: the server's own `amq.topic`. `declare`: false where exchanges and queues
-    are made by others. `batch` is how many messages a consumer holds at the most. `timeout` is the seconds that a
-    connection, an answer and the confirmations of a batch may take. `heartbeat`, in seconds, at least one: a peer of
+    `url` is `amqp://USER:PASSWORD@HOST:PORT/VHOST` or `amqps:`; nothing is connected yet. The certificate of a server
+    is checked; `?ssl_ca_certs=FILE` says who signs it, `ssl_certfile` and `ssl_keyfile` are our own. `exchange` is
+    also what the names of queues begin with; empty: the server's own `amq.topic`. `declare`: false where exchanges and
+    queues are made by others. `batch` is how many messages a consumer holds at the most. `timeout` is the seconds that
+    a connection, an answer and the confirmations of a batch may take. `heartbeat`, in seconds, at least one: a peer of
     which twice that long nothing was heard is gone, and a connection that rested longer is made anew. `largest` is
     the size in bytes of the largest message; a server that takes less is believed. Raises `MissingExtra`, and
     `ValueError` for a URL that is none.
