@@ -24,18 +24,23 @@ dev: $(DEV) ## serve with reloader and debugger (`make dev SQL=1` prints every s
 
 QUICK := not services and not slow
 OTHER := services or slow or hypothesis
+BROKERS := src/atomos/core/adapters/messaging
+SERVERS := $(BROKERS)/nats*,$(BROKERS)/rabbitmq/*,$(BROKERS)/redis*
 APART := tests/architecture tests/typing tests/e2e tests/faults
 
 test: $(DEV) ## what needs no service and no patience: not the faults, nor what is marked `slow`
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(XDIST) -m "$(QUICK)" $(APART:%=--ignore %)
 	$(BIN)/coverage combine -q
-	$(BIN)/coverage report
+	$(BIN)/coverage report --omit "$(SERVERS)"
 	$(BIN)/pytest $(XDIST) -m "$(QUICK)" tests/architecture tests/typing tests/e2e
 
 test-all: $(DEV) ## the rest: services (PostgreSQL: ATOMOS_TEST_POSTGRES_URL), `slow`, faults, many examples, a browser
 	.ci/browser
-	ATOMOS_TEST_EXAMPLES=long $(BIN)/pytest $(XDIST) -m "$(OTHER)" $(APART:%=--ignore %)
+	$(BIN)/coverage erase
+	ATOMOS_TEST_EXAMPLES=long $(BIN)/coverage run -m pytest $(XDIST) -m "$(OTHER)" $(APART:%=--ignore %)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --include "$(SERVERS)"
 	$(BIN)/pytest $(XDIST) --dist load -m "$(OTHER)" tests/e2e
 	$(BIN)/pytest $(XDIST) --dist load tests/faults
 
