@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +18,7 @@ from atomos.core.service import (
     Envelope,
     ForeignMessage,
     MessageBus,
+    Meter,
     Offer,
     Principal,
     Routes,
@@ -33,6 +34,7 @@ from atomos.core.service import (
     translated,
 )
 from atomos.core.service.messaging import Outcome
+from atomos.core.service.ports import HandlingMeter
 from atomos.core.service.reading import ReadingSettings
 from atomos.core.service.waking import Wake
 from atomos.testing import MovedClock
@@ -110,6 +112,24 @@ ROUTES = Routes(
 )
 
 
+class CountingMeter(Meter):
+    """Counts outcomes, by the name of what was handled."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
+
+    def of(self, kind: str, name: str) -> HandlingMeter:
+        return _Counting(self.counts[name])
+
+
+class _Counting(HandlingMeter):
+    def __init__(self, counts: Counter[str]) -> None:
+        self._counts = counts
+
+    def handled(self, outcome: str, seconds: float) -> None:
+        self._counts[outcome] += 1
+
+
 class ScriptedBroker(Broker):
     """Keeps what is published, by topic; `answer` says what becomes of each message, and may raise."""
 
@@ -162,6 +182,7 @@ class Post:
         sender: Principal = Principal("broker"),  # noqa: B008 - a constant
         reading: ReadingSettings = ReadingSettings("post", lease=1.0),  # noqa: B008 - a constant
         routes: Routes = ROUTES,
+        meter: Meter = SilentMeter(),  # noqa: B008 - it has no state
     ) -> None:
         self.database = database
         self.heard = Heard()
@@ -183,7 +204,7 @@ class Post:
             {"post": offers},
             self.log,
             self.clock,
-            SilentMeter(),
+            meter,
             form=self.form,
             sender=sender,
         )

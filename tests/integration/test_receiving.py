@@ -12,7 +12,7 @@ from atomos.core.adapters.operations import SqlControl, SqlInspection
 from atomos.core.service import LeaseLost, Principal, Subscription, Topology, WireMessage
 from atomos.core.service.operations import DeliveryFilter
 
-from .messaging_samples import Counted, Delivered, Post, Posted, cloud_event
+from .messaging_samples import Counted, CountingMeter, Delivered, Post, Posted, cloud_event
 
 DELIVERIES = "post.deliveries"
 
@@ -218,3 +218,22 @@ def without_upcasts() -> Any:
     from .messaging_samples import ROUTES
 
     return replace(ROUTES, upcasts={})
+
+
+def test_the_first_of_two_that_are_one_keeps_its_place(post: Post) -> None:
+    publish(post, cloud_event(1), cloud_event(2), cloud_event(1), cloud_event(3))
+    post.drain()
+
+    assert post.heard.numbers == [1, 2, 3]
+
+
+def test_what_is_published_and_read_is_metered_once_each(log_database: Database) -> None:
+    meter = CountingMeter()
+    post = Post(log_database, meter=meter)
+    post.broker.declare(Topology((), (Subscription(DELIVERIES, "post"), Subscription("post.posted", "x"))))
+    publish(post, cloud_event(1), cloud_event(1), cloud_event(2, type="unknown"))
+    post.bus.send_later(Posted(box="a", number=1))
+    post.drain()
+
+    assert meter.counts["subscription:post.deliveries"] == {"ok": 1, "rejected": 1}
+    assert meter.counts["topic:post.posted"] == {"ok": 1}

@@ -35,7 +35,7 @@ class Executor:
                 answer = plan.call(message)
         except Exception as error:  # noqa: BLE001 - raised again, in our words
             explained = self._explained(error, plan)
-            plan.meter.handled(_outcome(explained), perf_counter() - started)
+            plan.meter.handled(outcome_of(explained), perf_counter() - started)
             raise explained from (error if explained is not error else error.__cause__)
         plan.meter.handled("ok", perf_counter() - started)
         return answer
@@ -68,7 +68,7 @@ class Executor:
                     _refuse(plan, handling, answer)
             except Exception as error:  # noqa: BLE001 - raised again, in our words
                 explained = self._explained(error, plan)
-                plan.meter.handled(_outcome(explained), perf_counter() - started)
+                plan.meter.handled(outcome_of(explained), perf_counter() - started)
                 is_late = isinstance(explained, Conflict) and not handling.committed
                 if not is_late or self._retry.is_over(tries, perf_counter() - first):
                     raise explained from (error if explained is not error else error.__cause__)
@@ -92,7 +92,8 @@ def _refuse(plan: HandlerPlan, handling: Handling, answer: Any) -> NoReturn:
     raise AnswerDiffers(f"{plan.place} committed {handling.answer!r} and returned {answer!r}.")
 
 
-def _outcome(error: Exception) -> str:
+def outcome_of(error: Exception) -> str:
+    """Say how a handling ended that raised this error, in one of `OUTCOMES`."""
     if isinstance(error, Conflict):
         return "conflict"
     if isinstance(error, NotYet):

@@ -90,6 +90,7 @@ class Flow:
         if findings := check(routes, offers):
             raise WiringError(findings)
         self.routes = routes
+        self._meter = meter
         self._recipients = routes.recipients()
         planner = _Planner(routes, offers, meter)
         messages = routes.messages()
@@ -126,6 +127,10 @@ class Flow:
     def trigger(self, name: str) -> TriggerPlan:
         """Give the plan of a trigger, by its recipient's name."""
         return self._triggers[name]
+
+    def meter(self, recipient: str) -> HandlingMeter:
+        """Give the meter of a recipient that no function of the bus handles: a topic, or a subscription."""
+        return self._meter.of(self.recipient(recipient).kind, recipient)
 
     def deciding(self) -> frozenset[str]:
         """Name the triggers that give a command each time: by their class, or because they return nothing else."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from .delivery import Claimed
+from .executor import outcome_of
 from .failpoints import failpoint
 from .in_hand import Run, Tray
 from .messaging import Broker, NotRouted, Outcome
@@ -45,13 +47,12 @@ class Publishing:
         self._flow = flow
         self._form = form
         self._broker = broker
-        self._topics = frozenset(
-            name for name, row in flow.routes.recipients().items() if row.kind == "topic"
-        )
+        topics = (name for name, row in flow.routes.recipients().items() if row.kind == "topic")
+        self._meters = {name: flow.meter(name) for name in topics}
 
     def takes(self, recipient: str) -> bool:
         """Whether deliveries to this recipient are published."""
-        return recipient in self._topics
+        return recipient in self._meters
 
     def carry_out(self, tray: Tray, handover: Handover) -> int:
         """Publish all runs of a tray together, and have noted what became of each; say how many rows ended.
@@ -104,8 +105,16 @@ class Publishing:
         if not rows:
             return ()
         failpoint("publish.before")
-        outcomes = self._broker().publish(topic_of(recipient), [self._form.write(row) for row in rows])
+        started, meter = perf_counter(), self._meters[recipient]
+        try:
+            outcomes = self._broker().publish(topic_of(recipient), [self._form.write(row) for row in rows])
+        except Exception:
+            meter.handled("failed", perf_counter() - started)
+            raise
         failpoint("publish.after")
+        each = (perf_counter() - started) / len(rows)
+        for outcome in outcomes:
+            meter.handled("ok" if outcome is None else outcome_of(outcome), each)
         return outcomes
 
 

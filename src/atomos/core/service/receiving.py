@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from time import perf_counter
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
@@ -20,6 +21,9 @@ from .routes import subscription_recipient
 from .translating import NotUnderstood
 
 _LOG = structlog.get_logger("atomos.broker")
+
+RECEIVED = "received"
+"""The kind of record that is an event of another service."""
 
 _ADDED_ON_THE_WAY = "x-"
 """Headers of this prefix are a broker's own, and differ when it hands a message over again."""
@@ -76,6 +80,8 @@ class Reception:
         self._log = log
         self._clock = clock
         self._sender = sender
+        topics = flow.routes.subscriptions()
+        self._meters = {topic: flow.meter(subscription_recipient(topic)) for topic in topics}
 
     def receive(self, topic: str, messages: Sequence[WireMessage], reader: int) -> int:
         """Store messages with their deliveries, in their order and one transaction; say how many were new.
@@ -83,15 +89,18 @@ class Reception:
         What was stored before is left out. What cannot be understood is stored as it came, with a delivery that
         will be parked: nothing waits for it. Raises `LeaseLost` when the lease `reader` is somebody else's.
         """
-        records = {
-            record.envelope.id: record
-            for each in messages
-            if (record := self._record(topic, each)) is not None
-        }
+        started = perf_counter()
+        records: dict[str, Record] = {}
+        for message in messages:
+            if (record := self._record(topic, message)) is not None:
+                records.setdefault(record.envelope.id, record)
         known = self._log.known(tuple(records)) if records else frozenset()
         new = [record for id_, record in records.items() if id_ not in known]
         if new:
             self._log.append(new, reader=reader)
+        each = (perf_counter() - started) / max(1, len(messages))
+        for record in new:
+            self._meters[topic].handled("ok" if record.kind == RECEIVED else "rejected", each)
         return len(new)
 
     def read_again(self, claimed: Claimed, raw: RawMessage) -> bool:
@@ -136,7 +145,7 @@ class Reception:
             self._sender.name,
             arrived.traceparent,
         )
-        return Record("received", envelope, event, plan.deliveries(event, arrived.key))
+        return Record(RECEIVED, envelope, event, plan.deliveries(event, arrived.key))
 
     def _raw(self, topic: str, message: WireMessage) -> Record:
         id_ = _id_of_raw(topic, message)
