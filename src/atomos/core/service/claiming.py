@@ -130,4 +130,4 @@ class Claimers:
                 self._busy.discard(waiting.recipient)
             if found or waiting.recipient in self._missed:
                 self._missed.discard(waiting.recipient)
-                self._wake.set()
+                self._wake.set([waiting.recipient])

@@ -238,7 +238,7 @@ class Worker:
             if self._pace.room(
                 recipient, self._in_hand.of(recipient), others=self._in_hand.beside(recipient)
             ):
-                self._wake.set()
+                self._wake.set([recipient])
 
     def _drained(self, waiting: Waiting, handover: Handover) -> int:
         if waiting.overdue:
