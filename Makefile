@@ -37,6 +37,7 @@ test: $(DEV) ## what needs no service and no patience: not the faults, nor what 
 
 test-all: $(DEV) ## the rest: services (PostgreSQL: ATOMOS_TEST_POSTGRES_URL), `slow`, faults, many examples, a browser
 	.ci/browser
+	.ci/schemas
 	$(BIN)/coverage erase
 	ATOMOS_TEST_EXAMPLES=long $(BIN)/coverage run -m pytest $(XDIST) -m "$(OTHER)" $(APART:%=--ignore %)
 	$(BIN)/coverage combine -q

@@ -17,9 +17,11 @@ from atomos.core.adapters import CORE, History, exposition, logs, pending, upgra
 from atomos.core.adapters.clock import ProvidedClock
 from atomos.core.adapters.health import LogHealth
 from atomos.core.adapters.messaging.database import TOPICS
+from atomos.core.api import asyncapi
 from atomos.core.api.app import Installation, install
 from atomos.core.api.emitting import permit_operators
 from atomos.core.api.exposure import Exposure
+from atomos.core.api.openapi import as_text
 from atomos.core.api.proxies import BehindProxies
 from atomos.core.api.security import API_KEY, Guard, token_of
 from atomos.core.api.sharing import Sharing
@@ -98,6 +100,11 @@ class Atomos:
     def document(self) -> str:
         """Write the OpenAPI document as it is served; nothing is opened."""
         return self._install(Flask("document")).document_text
+
+    def topics_document(self) -> str:
+        """Write the AsyncAPI document as it is served; nothing is opened."""
+        wire = asyncapi.Wire(self.settings.broker.url, self.settings.broker.mode)
+        return as_text(asyncapi.document(self.bus.flow.routes, wire=wire, **self._title))
 
     def refuse_unprotected(self, *, debug: bool = False) -> None:
         """Raise `Unprotected` where a service in production would be open to everyone, with every reason."""
@@ -192,8 +199,12 @@ class Atomos:
             **({"limits": core.counts().trouble} if self.settings.limits.storage is not None else {}),
         }
 
-    def _install(self, app: Flask) -> Installation:
+    @property
+    def _title(self) -> dict[str, str]:
         project = self._project
+        return {"title": project.name, "version": project.version, "description": project.summary}
+
+    def _install(self, app: Flask) -> Installation:
         return install(
             app,
             bus=self.bus,
@@ -201,12 +212,11 @@ class Atomos:
             blueprints=[blueprint for context in self.contexts for blueprint in context.blueprints],
             checks=self.checks(),
             warnings=self.warnings(),
-            title=project.name,
-            version=project.version,
-            description=project.summary,
+            **self._title,
             server=self.settings.http.public_url,
             page=self.settings.http.docs,
             exposure=self._exposure(),
+            topics=self.topics_document() if self.uses_broker else None,
         )
 
     def _exposure(self) -> Exposure:

@@ -12,7 +12,7 @@ from atomos.core.domain import AtomosError
 
 from .database import db
 from .deliveries import deliveries
-from .documents import openapi
+from .documents import asyncapi, openapi
 from .explaining import explain
 from .faults import faults
 from .keys import keys
@@ -105,7 +105,7 @@ def cli(ctx: click.Context, app: str | None) -> None:
 
 
 for _command in (
-    *(run, worker, verify, routes, graph, explain, openapi, config, db, emit, shell),
+    *(run, worker, verify, routes, graph, explain, openapi, asyncapi, config, db, emit, shell),
     *(*LOOKING, deliveries, recipients, keys, faults),
 ):
     cli.add_command(_command)

@@ -1,4 +1,4 @@
-"""`atomos openapi`: the document of the service's URLs, without a database."""
+"""`atomos openapi`, `atomos asyncapi`: the documents of the service's URLs and topics, without a database."""
 
 from __future__ import annotations
 
@@ -23,3 +23,20 @@ def openapi(app: str | None) -> None:
     a change does to callers. Needs no database and no broker.
     """
     click.echo(built(app).document(), nl=False)
+
+
+@click.command(
+    epilog=examples(
+        "atomos asyncapi > docs/asyncapi.json",
+        "atomos asyncapi | diff docs/asyncapi.json -",
+        "ATOMOS_BROKER__MODE=binary atomos asyncapi",
+    )
+)
+@click.pass_obj
+def asyncapi(app: str | None) -> None:
+    """Print the AsyncAPI 3.0 document of the topics, as the service serves it under /asyncapi.json.
+
+    It is JSON: what is published and read, from the same messages as the OpenAPI document, as CloudEvents. Where the
+    broker is is in it, without credentials. Needs no database and no broker.
+    """
+    click.echo(built(app).topics_document(), nl=False)

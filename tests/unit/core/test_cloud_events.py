@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atomos.core.adapters.codec import Codec
-from atomos.core.adapters.messaging.cloud_events import CloudEvents, Mode, name_of, type_of
+from atomos.core.adapters.messaging.cloud_events import CloudEvents, Mode
 from atomos.core.domain import Event
 from atomos.core.service import ForeignMessage, NotUnderstood, Routes, WireMessage, join, translated
+from atomos.core.service.cloud_events import name_of, type_of
 from atomos.core.service.delivery import Claimed, Fence
 from atomos.core.service.envelope import Envelope
 

@@ -26,6 +26,7 @@ from .problems import answer_with_problem, problem
 from .protecting import protect
 from .security import OPEN, Guard
 from .sharing import share
+from .topics_page import add_topics
 
 _JSON = "application/json"
 
@@ -65,6 +66,7 @@ def install(
     server: str = "/",
     page: bool = True,
     exposure: Exposure = INSIDE,
+    topics: str | None = None,
 ) -> Installation:
     """Add entrypoints to a Flask application, new or not, and what every one of their requests may expect.
 
@@ -77,8 +79,9 @@ def install(
 
     `bus` must know every message of the blueprints; `guard` says who sent a request, by default anyone may do
     anything; `exposure` says under which hosts, how often, and to pages of which other origins it answers. The others
-    are for the document: `server` is the URL that its paths begin at. Raises `WiringError` with all mistakes, and
-    `ValueError` for an application that was installed before; then nothing was added.
+    are for the document: `server` is the URL that its paths begin at. `topics` is the AsyncAPI document, None where
+    there are no topics; it is served as `/asyncapi.json`, and on the page `/docs/topics`. Raises `WiringError` with
+    all mistakes, and `ValueError` for an application that was installed before; then nothing was added.
     """
     if "atomos" in app.extensions:
         raise ValueError(
@@ -90,6 +93,8 @@ def install(
     said = {"title": title, "version": version, "description": description, "server": server}
     app.extensions["atomos"] = installation = Installation(app, bus, guard, health, **said)
     documents = _documents(installation)
+    if topics is not None:
+        add_topics(documents, topics, page=page)
     if page:
         add_page(documents, server)
     _register(app, (*blueprints, documents), exposure)

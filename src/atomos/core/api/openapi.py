@@ -39,7 +39,9 @@ class _Converter(OpenAPIConverter):
         return {**({"description": schema.__doc__} if schema.__doc__ else {}), **written}
 
 
-class _Plugin(MarshmallowPlugin):
+class Described(MarshmallowPlugin):
+    """Writes schemas with what the docstring of their class says."""
+
     Converter = _Converter
 
 
@@ -59,7 +61,7 @@ def document(
     none; `guard` says which credentials are accepted.
     """
     site = Site(app, bus, guard)
-    plugin = _Plugin(schema_name_resolver=_named)
+    plugin = Described(schema_name_resolver=named)
     info = {"description": "\n\n".join(filter(None, (description, CONVENTIONS)))}
     spec = APISpec(title, version, VERSION, plugins=[plugin], info=info, servers=[{"url": server}])
     _share(spec, guard)
@@ -94,7 +96,8 @@ def _share(spec: APISpec, guard: Guard) -> None:
         spec.components.response(name, response)
 
 
-def _named(schema: type[Schema] | Schema) -> str:
+def named(schema: type[Schema] | Schema) -> str:
+    """Name a schema in the document, by its class."""
     return schema.__name__ if isinstance(schema, type) else type(schema).__name__
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from ...domain.errors import AtomosError
 from ...domain.messages import Event
+from ...service.cloud_events import name_of, type_of
 from ...service.delivery import Claimed
 from ...service.messaging import WireMessage
 from ...service.receiving import Arrived, WireForm
@@ -34,7 +35,6 @@ PREFIX = "ce-"
 """What stands before an attribute's name in a header."""
 
 _PREFIXES = (PREFIX, "ce_", "cloudevents:", "cloudevents_")
-_VERSIONED = re.compile(r"(.+)\.v([1-9][0-9]{0,5})")
 _JSON_TYPE = re.compile(r"(application|text)/([a-z0-9.-]+\+)?json(\s*;.*)?", re.IGNORECASE)
 _LONGEST = 500
 _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
@@ -194,17 +194,6 @@ class CloudEvents(WireForm):
     def _header(self, value: str | datetime) -> str:
         text = _rfc_3339(value) if isinstance(value, datetime) else value
         return quote(text, safe=_PLAIN) if self._quoted else text
-
-
-def type_of(name: str, version: int) -> str:
-    """Write a CloudEvent's type: the wire name, from version 2 on with the version: `allocation.allocated.v2`."""
-    return name if version == 1 else f"{name}.v{version}"
-
-
-def name_of(type_: str) -> tuple[str, int]:
-    """Read a CloudEvent's type: the wire name, and the version."""
-    versioned = _VERSIONED.fullmatch(type_)
-    return (versioned[1], int(versioned[2])) if versioned else (type_, 1)
 
 
 def _ce(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

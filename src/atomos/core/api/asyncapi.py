@@ -1,0 +1,201 @@
+"""The AsyncAPI 3.0 document of an application: its topics, from the same messages as OpenAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import cleandoc
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from apispec import APISpec
+
+from ..domain.messages import Message
+from ..service.cloud_events import type_of
+from ..service.routes import JoinedRoutes, Route, topic_of
+from ..service.translating import Translation
+from .openapi import VERSION as OPENAPI
+from .openapi import Described, named
+from .schemas import Shapes
+
+VERSION = "3.0.0"
+"""The version of AsyncAPI that the document is written in."""
+
+STRUCTURED, JSON = "application/cloudevents+json", "application/json"
+
+_TEXT = {"type": "string", "minLength": 1}
+_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
+    "specversion": {"type": "string", "const": "1.0"},
+    "id": {
+        **_TEXT,
+        "description": "With the source, it tells the event from every other: repeats are dropped by both.",
+    },
+    "source": {**_TEXT, "format": "uri-reference", "description": "Who published it."},
+    "time": {"type": "string", "format": "date-time", "description": "When it happened."},
+    "partitionkey": {
+        **_TEXT,
+        "maxLength": 500,
+        "description": "Order is kept by it; without one there is none.",
+    },
+    "correlationid": {**_TEXT, "description": "The conversation that it belongs to."},
+    "causationid": {**_TEXT, "description": "The message that led to it."},
+    "traceparent": {**_TEXT, "description": "The trace that it belongs to (W3C Trace Context)."},
+}
+_NEEDED = ("specversion", "id", "source", "type")
+_PROTOCOLS = {
+    "amqp": "amqp",
+    "amqps": "amqps",
+    "redis": "redis",
+    "rediss": "redis",
+    "nats": "nats",
+    "tls": "nats",
+}
+_SUMMARIES = {"send": "Publishes to {topic}.", "receive": "Reads {topic}."}
+
+
+class Wire(NamedTuple):
+    """How events travel: where the broker is (None: in a database), and in which mode of CloudEvents."""
+
+    url: str | None = None
+    mode: Literal["structured", "binary"] = "structured"
+
+
+def document(
+    routes: JoinedRoutes,
+    *,
+    title: str,
+    version: str,
+    description: str = "",
+    wire: Wire = Wire(),  # noqa: B008 - a constant
+) -> dict[str, Any]:
+    """Write the document of every topic that is published to or read. No credentials are in it."""
+    spec = APISpec(title, version, OPENAPI, plugins=[Described(schema_name_resolver=named)])
+    rows = list(_rows(routes))
+    messages = _messages(rows, wire, spec)
+    schemas = spec.to_dict().get("components", {}).get("schemas", {})
+    for schema in schemas.values():
+        # What comes over HTTP is closed; of an event there may be more than whoever reads it knows.
+        schema.pop("additionalProperties", None)
+    return {
+        "asyncapi": VERSION,
+        "info": {"title": title, "version": version, **({"description": description} if description else {})},
+        **_servers(wire),
+        "defaultContentType": STRUCTURED if wire.mode == "structured" else JSON,
+        "channels": {topic: _channel(topic, rows) for topic in dict.fromkeys(topic for topic, _ in rows)},
+        "operations": dict(_operations(rows, routes)),
+        "components": {"messages": messages, "schemas": schemas},
+    }
+
+
+def _rows(routes: JoinedRoutes) -> Iterator[tuple[str, Route]]:
+    for row in routes.rows:
+        if row.kind in ("topic", "subscription"):
+            yield topic_of(row.name), row
+
+
+def _key(row: Route) -> str:
+    if isinstance(row.target, Translation):
+        return f"{topic_of(row.name)}.foreign"
+    return type_of(row.message.wire_name, row.message.wire_version)
+
+
+def _channel(topic: str, rows: Sequence[tuple[str, Route]]) -> dict[str, Any]:
+    keys = dict.fromkeys(_key(row) for of, row in rows if of == topic)
+    return {
+        "address": topic,
+        "messages": {key: {"$ref": f"#/components/messages/{key}"} for key in keys},
+    }
+
+
+def _operations(
+    rows: Sequence[tuple[str, Route]], routes: JoinedRoutes
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for kind, action in (("topic", "send"), ("subscription", "receive")):
+        for topic in dict.fromkeys(topic for topic, row in rows if row.kind == kind):
+            its = [row for of, row in rows if of == topic and row.kind == kind]
+            said = list(dict.fromkeys(sentence for row in its for sentence in _said(row, routes)))
+            yield (
+                f"{action}.{topic}",
+                {
+                    "action": action,
+                    "channel": {"$ref": f"#/channels/{topic}"},
+                    "summary": _SUMMARIES[action].format(topic=topic),
+                    **({"description": " ".join(said)} if said else {}),
+                    "messages": [{"$ref": f"#/channels/{topic}/messages/{_key(row)}"} for row in its],
+                },
+            )
+
+
+def _said(row: Route, routes: JoinedRoutes) -> Iterator[str]:
+    """Say what a client has to know beside the message."""
+    if row.kind == "topic":
+        key = f"`{row.by}`" if row.by else "what the event is about"
+        yield f"{row.message.__name__} keeps the order of {key}, which is its `partitionkey`."
+        if row.policy.optional:
+            yield "Nobody has to read it."
+    elif permission := routes.requires.get(row.message):
+        yield f"{row.message.__name__} requires the permission `{permission}`."
+
+
+def _messages(rows: Sequence[tuple[str, Route]], wire: Wire, spec: APISpec) -> dict[str, Any]:
+    shapes, written = Shapes(), {}
+    for _, row in rows:
+        if isinstance(row.target, Translation):
+            written[_key(row)] = _foreign(row)
+        elif _key(row) not in written:
+            name = row.message.__name__
+            spec.components.schema(name, schema=shapes.message(row.message))
+            written[_key(row)] = _message(row.message, {"$ref": f"#/components/schemas/{name}"}, wire)
+    return written
+
+
+def _message(event: type[Message], data: Mapping[str, Any], wire: Wire) -> dict[str, Any]:
+    text = cleandoc(event.__doc__ or "").partition("\n")
+    said = {
+        "name": event.wire_name,
+        "title": event.__name__,
+        "summary": text[0],
+        **({"description": text[2].strip()} if text[2].strip() else {}),
+    }
+    attributes = {
+        **_ATTRIBUTES,
+        "type": {"type": "string", "const": type_of(event.wire_name, event.wire_version)},
+    }
+    if wire.mode == "binary":
+        return {
+            **said,
+            "contentType": JSON,
+            "correlationId": {"location": "$message.header#/ce-correlationid"},
+            "headers": _object({f"ce-{name}": each for name, each in attributes.items()}, "ce-"),
+            "payload": data,
+        }
+    content = {**attributes, "datacontenttype": {"type": "string", "const": JSON}, "data": data}
+    return {
+        **said,
+        "contentType": STRUCTURED,
+        "correlationId": {"location": "$message.payload#/correlationid"},
+        "payload": _object(content),
+    }
+
+
+def _object(properties: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    return {"type": "object", "required": [f"{prefix}{name}" for name in _NEEDED], "properties": properties}
+
+
+def _foreign(row: Route) -> dict[str, Any]:
+    return {
+        "name": f"{topic_of(row.name)}.foreign",
+        "title": f"What becomes {row.message.__name__}",
+        "summary": "Written by another service in its own way, and translated here.",
+        "contentType": JSON,
+        "payload": {"description": "The other service says what it is."},
+    }
+
+
+def _servers(wire: Wire) -> dict[str, Any]:
+    parts = urlsplit(wire.url or "")
+    if parts.scheme not in _PROTOCOLS or not parts.hostname:
+        return {}  # a database is nowhere that others could connect to
+    port = f":{parts.port}" if parts.port else ""
+    path = {"pathname": parts.path} if len(parts.path) > 1 else {}
+    server = {"host": f"{parts.hostname}{port}", **path, "protocol": _PROTOCOLS[parts.scheme]}
+    return {"servers": {"broker": server}}
