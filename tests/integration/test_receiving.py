@@ -10,6 +10,7 @@ import pytest
 from atomos.core.adapters import Database
 from atomos.core.adapters.operations import SqlControl, SqlInspection
 from atomos.core.service import LeaseLost, Principal, Subscription, Topology, WireMessage
+from atomos.core.service.delivery import NO_ROWS
 from atomos.core.service.operations import DeliveryFilter
 
 from .messaging_samples import Counted, CountingMeter, Delivered, Post, Posted, cloud_event
@@ -237,3 +238,54 @@ def test_what_is_published_and_read_is_metered_once_each(log_database: Database)
 
     assert meter.counts["subscription:post.deliveries"] == {"ok": 1, "rejected": 1}
     assert meter.counts["topic:post.posted"] == {"ok": 1}
+
+
+HOSTILE = {
+    "NUL in a header": WireMessage(b"x", "text/\0plain", {"a": "b\0c", "d\0": "e"}),
+    "half a character": WireMessage(b"x", "\ud800", {"a": "\ud800"}),
+    "NUL in the conversation": cloud_event(1, correlationid="a\0b"),
+    "half a character in the data": WireMessage(
+        b'{"specversion":"1.0","id":"5","source":"x","type":"post.delivered.v2","data":{"box":"\\ud800"}}'
+    ),
+    "more than a number": WireMessage(
+        b'{"specversion":"1.0","id":"6","source":"x","type":"post.delivered.v2","data":{"number":1e400}}'
+    ),
+    "a number that no database has": cloud_event(1, data={"box": "a", "number": 10**60}),
+    "deeper than deep": WireMessage(b"[" * 100_000, "application/cloudevents+json"),
+    "bytes": WireMessage(bytes(range(256)), "application/cloudevents+json"),
+    "a long trace": cloud_event(1, traceparent="x" * 100_000),
+}
+"""What somebody may send who means no good, or cannot write."""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_nothing_that_anybody_sends_keeps_the_others_waiting(post: Post, name: str) -> None:
+    reception, recipient = post.bus.reception, f"subscription:{DELIVERIES}"
+    assert reception is not None
+    post.deliveries.enrol([recipient])
+    lease = post.deliveries.take_turn(recipient, "one")
+    assert lease is not None
+
+    reception.receive(DELIVERIES, [cloud_event(10), HOSTILE[name], cloud_event(11)], lease)
+    post.deliveries.keep(lease, NO_ROWS)
+    post.drain()
+
+    assert [number for number in post.heard.numbers if number in (10, 11)] == [10, 11]
+    kinds = [kind for (kind,) in post.look("select kind from atomos_message")]
+    assert len(kinds) == 3
+
+
+def test_what_the_database_refuses_is_kept_as_it_came(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = post.log.append
+
+    def refuse(records: Any, *given: Any, **named: Any) -> None:
+        if any(record.kind == "received" and record.message.number == 2 for record in records):
+            raise ValueError("more than the database takes")
+        append(records, *given, **named)
+
+    monkeypatch.setattr(post.log, "append", refuse)
+    publish(post, cloud_event(1), cloud_event(2), cloud_event(3))
+    post.drain()
+
+    assert post.heard.numbers == [1, 3]
+    assert len(post.look("select id from atomos_message where kind = 'raw'")) == 1

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from ..domain.errors import AtomosError
 from ..domain.messages import Event, Message
 from .delivery import Claimed, Delivery, MessageLog, Record
 from .envelope import Envelope, Principal, derived_id, hashed_id, new_id
@@ -89,11 +90,24 @@ class Reception:
         What was stored before is left out. What cannot be understood is stored as it came, with a delivery that
         will be parked: nothing waits for it. Raises `LeaseLost` when the lease `reader` is somebody else's.
         """
+        try:
+            return self._store(topic, messages, [self._record(topic, each) for each in messages], reader)
+        except AtomosError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the database says it of one message
+            # Something in it is more than the database takes. It must not keep the others waiting.
+            if len(messages) > 1:
+                return sum(self.receive(topic, [each], reader) for each in messages)
+            _LOG.warning("message.not_understood", topic=topic, error=repr(error), exc_info=error)
+            return self._store(topic, messages, [self._raw(topic, messages[0])], reader)
+
+    def _store(
+        self, topic: str, messages: Sequence[WireMessage], read: Sequence[Record | None], reader: int
+    ) -> int:
         started = perf_counter()
         records: dict[str, Record] = {}
-        for message in messages:
-            if (record := self._record(topic, message)) is not None:
-                records.setdefault(record.envelope.id, record)
+        for record in filter(None, read):
+            records.setdefault(record.envelope.id, record)
         known = self._log.known(tuple(records)) if records else frozenset()
         new = [record for id_, record in records.items() if id_ not in known]
         if new:
@@ -150,8 +164,12 @@ class Reception:
     def _raw(self, topic: str, message: WireMessage) -> Record:
         id_ = _id_of_raw(topic, message)
         envelope = Envelope(id_, id_, None, self._clock.now(), None, self._sender.name, None)
+        said = message.content_type
         raw = RawMessage(
-            topic=topic, body=message.body, content_type=message.content_type, headers=dict(message.headers)
+            topic=topic,
+            body=message.body,
+            content_type=None if said is None else _storable(said),
+            headers={_storable(name): _storable(text) for name, text in message.headers.items()},
         )
         return Record("raw", envelope, raw, (Delivery(subscription_recipient(topic)),))
 
@@ -167,6 +185,11 @@ def _id_of_raw(topic: str, message: WireMessage) -> str:
     said = (f"{name}={text}" for name, text in sorted(message.headers.items()))
     kept = [each for each in said if not each.startswith(_ADDED_ON_THE_WAY)]
     return hashed_id("raw", topic, message.body.hex(), message.content_type or "", *kept)
+
+
+def _storable(text: str) -> str:
+    """Write a text so that every database takes it: the character NUL, and halves of others, as their codes."""
+    return text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
 
 
 def _conversation(arrived: Arrived) -> str | None:
