@@ -129,3 +129,21 @@ def test_who_has_an_api_key_shows_it_on_the_page(seen: Seen, url: str, atomos: A
     status = try_out(seen.page, "get", "/allocation/batches")
     expect(status).to_have_text("200", timeout=PATIENCE_MS)
     assert (seen.elsewhere, seen.wrong) == ([], [])
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 900)])
+def test_the_page_of_topics_is_read_on_a_phone_and_on_a_desk_without_scripts_or_another_host(
+    seen: Seen, url: str, width: int, height: int
+) -> None:
+    page = seen.page
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"{url}/docs/topics")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    main = page.get_by_role("main")
+    expect(main.get_by_role("rowheader", name="reference").first).to_be_visible()
+    main.get_by_text("An example").first.click()
+    expect(main.get_by_text('"specversion": "1.0"').first).to_be_visible()
+    # What is wider scrolls in its own place, and the page does not.
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("script").count() == 0
+    assert (seen.elsewhere, seen.wrong) == ([], [])

@@ -378,6 +378,19 @@ def test_the_document_is_printed_without_a_database_and_the_same_every_time(
     assert "/allocation/batches" in written["paths"]
 
 
+def test_the_document_of_topics_is_printed_without_a_database_or_a_broker(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATOMOS_DATABASE__URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("ATOMOS_BROKER__URL", "amqp://ana:hidden@127.0.0.1:1/shop")
+    printed = command("asyncapi").stdout
+    assert printed == command("asyncapi").stdout
+    written = json.loads(printed)
+    assert written["asyncapi"] == "3.0.0"
+    assert written["servers"]["broker"]["host"] == "127.0.0.1:1"
+    assert "hidden" not in printed
+
+
 def test_the_document_is_that_of_the_profile_and_its_settings(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

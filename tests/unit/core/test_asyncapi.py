@@ -40,6 +40,12 @@ class Paid(Event, name="shop.paid"):
     order: str
 
 
+class Weighed(Event, name="shop.weighed"):
+    """Its field is none that a request could have."""
+
+    weights: dict[str, int]
+
+
 def read_erp(message: ForeignMessage) -> Paid:
     return Paid(order=message.json()["order"])
 
@@ -111,6 +117,47 @@ def test_the_servers_place_is_told_without_credentials() -> None:
     }
     assert "secret" not in json.dumps(document)
     assert "servers" not in written(Wire("postgresql://u:p@host/db"))
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        ("nats://u:secret@n1:4222,nats://u:secret@n2:4222", ["n1:4222", "n2:4222"]),
+        ("nats://u:secret@n1:4222,n2", ["n1:4222", "n2"]),
+        ("amqp://u:secret@[::1]:5672/shop", ["[::1]:5672"]),
+        ("amqp://u:sec,secret@mq/shop?password=secret", ["mq"]),
+    ],
+)
+def test_every_server_of_a_cluster_is_told_without_credentials(url: str, hosts: list[str]) -> None:
+    document = written(Wire(url))
+    assert [each["host"] for each in document["servers"].values()] == hosts
+    assert "secret" not in json.dumps(document)
+
+
+@pytest.mark.parametrize("url", ["amqp://u:secret/1@mq", "redis://:secret?1@kept", "nats://u:secret#1@n1"])
+def test_a_password_that_ends_a_host_is_not_taken_for_one(url: str) -> None:
+    assert "servers" not in written(Wire(url))
+
+
+def test_events_of_one_name_in_two_contexts_have_each_their_schema() -> None:
+    class Other(Event, name="other.paid"):
+        cheque: int
+
+    Other.__name__ = "Paid"
+    routes = join(shop=[Routes(publishes={Paid: "shop.paid", Other: "other.paid"})])
+    document = asyncapi.document(routes, title="Shop", version="1")
+    data = [each["payload"]["properties"]["data"] for each in document["components"]["messages"].values()]
+    fields = [document["components"]["schemas"][each["$ref"].rpartition("/")[2]] for each in data]
+    assert [list(each["properties"]) for each in fields] == [["order"], ["cheque"]]
+
+
+def test_an_event_that_http_has_no_form_for_is_told_without_its_fields() -> None:
+    routes = join(shop=[Routes(publishes={Weighed: "shop.weighed"})])
+    document = asyncapi.document(routes, title="Shop", version="1")
+    schema = document["components"]["schemas"]["Weighed"]
+    assert schema["type"] == "object"
+    assert "field weights: dict has no form in JSON" in schema["description"]
+    assert "Weighed" in render(document)
 
 
 def test_the_page_shows_every_operation_and_field_and_escapes_what_is_said() -> None:

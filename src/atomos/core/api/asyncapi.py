@@ -13,6 +13,7 @@ from ..domain.messages import Message
 from ..service.cloud_events import type_of
 from ..service.routes import JoinedRoutes, Route, topic_of
 from ..service.translating import Translation
+from .kinds import Unfit
 from .openapi import VERSION as OPENAPI
 from .openapi import Described, named
 from .schemas import Shapes
@@ -142,10 +143,20 @@ def _messages(rows: Sequence[tuple[str, Route]], wire: Wire, spec: APISpec) -> d
         if isinstance(row.target, Translation):
             written[_key(row)] = _foreign(row)
         elif _key(row) not in written:
-            name = row.message.__name__
-            spec.components.schema(name, schema=shapes.message(row.message))
+            # Two contexts may each have an event of that name; the wire knows them apart.
+            is_taken = row.message.__name__ in spec.components.schemas
+            name = _key(row) if is_taken else row.message.__name__
+            spec.components.schema(name, **_data(row.message, shapes))
             written[_key(row)] = _message(row.message, {"$ref": f"#/components/schemas/{name}"}, wire)
     return written
+
+
+def _data(event: type[Message], shapes: Shapes) -> dict[str, Any]:
+    try:
+        return {"schema": shapes.message(event)}
+    except Unfit as unfit:
+        # Between services there may be what HTTP has no form for; that must not keep the service from starting.
+        return {"component": {"type": "object", "description": f"Its fields cannot be told here: {unfit}."}}
 
 
 def _message(event: type[Message], data: Mapping[str, Any], wire: Wire) -> dict[str, Any]:
@@ -192,10 +203,21 @@ def _foreign(row: Route) -> dict[str, Any]:
 
 
 def _servers(wire: Wire) -> dict[str, Any]:
-    parts = urlsplit(wire.url or "")
-    if parts.scheme not in _PROTOCOLS or not parts.hostname:
+    scheme, _, rest = (wire.url or "").partition("://")
+    if scheme not in _PROTOCOLS:
         return {}  # a database is nowhere that others could connect to
-    port = f":{parts.port}" if parts.port else ""
-    path = {"pathname": parts.path} if len(parts.path) > 1 else {}
-    server = {"host": f"{parts.hostname}{port}", **path, "protocol": _PROTOCOLS[parts.scheme]}
-    return {"servers": {"broker": server}}
+    # A cluster of NATS is several URLs, or hosts, with commas between them; elsewhere one is part of a password.
+    urls = rest.split(",") if _PROTOCOLS[scheme] == "nats" else [rest]
+    parts = [urlsplit(each if "://" in each else f"{scheme}://{each}") for each in urls]
+    if any("@" in each.path + each.query + each.fragment for each in parts):
+        return {}  # a password with a character that ends a host: what stands there is not for others
+    servers = [
+        {
+            "host": each.netloc.rpartition("@")[2],
+            **({"pathname": each.path} if len(each.path) > 1 else {}),
+            "protocol": _PROTOCOLS[scheme],
+        }
+        for each in parts
+    ]
+    names = ["broker", *(f"broker-{number}" for number in range(2, len(servers) + 1))]
+    return {"servers": dict(zip(names, servers, strict=True))}
