@@ -26,7 +26,7 @@ REQUIREMENTS = (ROOT / "requirements.lock", HERE / "requirements.txt", ROOT / "p
 PLAIN = ("http_edge",)
 """Those that print their own table, and promise nothing."""
 
-DATABASE = ("commit_path", "latency", "backlog", "growth", "workers", "relay")
+DATABASE = ("commit_path", "latency", "backlog", "growth", "workers", "relay", "handled")
 NAMES = ("in_process", *PLAIN, "http_cost", "http_rate", "whole_edge", *DATABASE)
 
 
