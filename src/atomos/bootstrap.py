@@ -101,9 +101,9 @@ class Atomos:
         """Write the OpenAPI document as it is served; nothing is opened."""
         return self._install(Flask("document")).document_text
 
-    def topics_document(self) -> str:
-        """Write the AsyncAPI document as it is served; nothing is opened."""
-        wire = asyncapi.Wire(self.settings.broker.url, self.settings.broker.mode)
+    def topics_document(self, *, served: bool = False) -> str:
+        """Write the AsyncAPI document; nothing is opened. One that is served does not say where the broker is."""
+        wire = asyncapi.Wire(None if served else self.settings.broker.url, self.settings.broker.mode)
         return as_text(asyncapi.document(self.bus.flow.routes, wire=wire, **self._title))
 
     def refuse_unprotected(self, *, debug: bool = False) -> None:
@@ -216,7 +216,7 @@ class Atomos:
             server=self.settings.http.public_url,
             page=self.settings.http.docs,
             exposure=self._exposure(),
-            topics=self.topics_document() if self.uses_broker else None,
+            topics=self.topics_document(served=True) if self.uses_broker else None,
         )
 
     def _exposure(self) -> Exposure:

@@ -34,9 +34,9 @@ def openapi(app: str | None) -> None:
 )
 @click.pass_obj
 def asyncapi(app: str | None) -> None:
-    """Print the AsyncAPI 3.0 document of the topics, as the service serves it under /asyncapi.json.
+    """Print the AsyncAPI 3.0 document of the topics, which the service serves under /asyncapi.json.
 
-    It is JSON: what is published and read, from the same messages as the OpenAPI document, as CloudEvents. Where the
-    broker is is in it, without credentials. Needs no database and no broker.
+    It is JSON: what is published and read, from the same messages as the OpenAPI document, as CloudEvents. It says
+    where the broker is, without credentials, which the one that is served does not. Needs no database and no broker.
     """
     click.echo(built(app).topics_document(), nl=False)
