@@ -38,8 +38,9 @@ test: $(DEV) ## what needs no service and no patience: not the faults, nor what 
 test-all: $(DEV) ## the rest: services (PostgreSQL: ATOMOS_TEST_POSTGRES_URL), `slow`, faults, many examples, a browser
 	.ci/browser
 	.ci/schemas
+	ATOMOS_TEST_EXAMPLES=long $(BIN)/pytest $(XDIST) -m "$(OTHER)" $(APART:%=--ignore %) --ignore tests/integration/brokers
 	$(BIN)/coverage erase
-	ATOMOS_TEST_EXAMPLES=long $(BIN)/coverage run -m pytest $(XDIST) -m "$(OTHER)" $(APART:%=--ignore %)
+	$(BIN)/coverage run -m pytest $(XDIST) tests/integration/brokers tests/unit/core/test_nats_names.py tests/unit/core/test_rabbitmq.py
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include "$(SERVERS)"
 	$(BIN)/pytest $(XDIST) --dist load -m "$(OTHER)" tests/e2e
