@@ -10,7 +10,7 @@ import pytest
 from atomos.core.adapters import Database
 from atomos.core.adapters.messaging.choosing import broker_at
 from atomos.core.adapters.messaging.database import DatabaseBroker
-from atomos.core.service import Broker
+from atomos.core.service import Broker, NotRouted
 from atomos.testing.conformance.broker import BrokerSuite, Connect, connecting
 from atomos.testing.conformance.broker_steps import numbers, publish, reading, receive, subscribe
 
@@ -65,3 +65,12 @@ def test_a_database_of_its_own_is_made_when_it_is_declared(tmp_path: Path, log_d
         publish(connect(), "a.topic", numbers(3))
         with reading(connect(), subscription) as consumer:
             assert len(receive(consumer, 3)) == 3
+
+
+def test_where_nobody_has_made_the_tables_nobody_reads(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'broker.db'}"
+    with connecting(lambda: DatabaseBroker(Database(url), owned=True)) as connect:
+        (outcome,) = connect().publish("a.topic", numbers(1))
+        assert isinstance(outcome, NotRouted)
+        subscribe(connect(), "a.topic")
+        publish(connect(), "a.topic", numbers(1))

@@ -17,7 +17,7 @@ from atomos.core.adapters.messaging import redis_reading
 from atomos.core.adapters.messaging.redis_streams import RedisBroker
 from atomos.core.adapters.messaging.redis_wire import redis
 from atomos.core.service.errors import MissingExtra
-from atomos.core.service.messaging import Broker, NotRouted, NotTaken, Subscription, WireMessage
+from atomos.core.service.messaging import Broker, NotRouted, NotTaken, Subscription, TooLarge, WireMessage
 from atomos.core.service.ports import Unavailable
 from atomos.testing.broker_servers import RedisServer
 from atomos.testing.conformance.broker import BrokerOutageSuite, BrokerSuite, Connect, connecting
@@ -191,6 +191,19 @@ def test_a_server_that_is_full_takes_nothing_and_then_takes_it() -> None:
         with redis.Redis.from_url(server.url) as client:
             client.config_set("maxmemory", "100mb")
         publish(broker, "orders", large)
+
+
+def test_a_server_that_takes_less_is_asked_and_what_is_too_large_keeps_nothing_from_it() -> None:
+    with (
+        RedisServer(settings={"proto-max-bulk-len": "1mb"}) as server,
+        connecting(lambda: RedisBroker(server.url)) as connect,
+    ):
+        broker = connect()
+        subscribe(broker, "orders")
+        messages = [WireMessage(b"x"), WireMessage(b"x" * (1024 * 1024 + 1)), WireMessage(b"x" * 1024 * 1024)]
+        first, second, third = broker.publish("orders", messages)
+        assert first is None and third is None
+        assert isinstance(second, TooLarge)
 
 
 def test_a_server_that_does_not_reply_is_waited_for_no_longer_than_was_said() -> None:

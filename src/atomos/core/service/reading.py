@@ -23,7 +23,8 @@ from .routes import JoinedRoutes, subscription_recipient
 _LOG = structlog.get_logger("atomos.broker")
 
 _WAIT_SECONDS = 0.5
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+# Who has read for longer than the longest begins with the first again.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 _FULL_PAUSE = 0.5
 
 

@@ -17,7 +17,9 @@ _LEFT = {
     "is waiting still": """
         select recipient, message_id, status, attempts from atomos_delivery
         where status in ('ready', 'scheduled', 'retrying')""",
-    "is a lease that nobody ended": "select worker, recipient from atomos_lease",
+    # Who reads a topic has a lease without rows, for as long as it reads.
+    "is a lease that nobody ended": """
+        select worker, recipient from atomos_lease where cast(seqs as text) not in ('[]', '{}')""",
 }
 
 _LED_TO_ONE = "is a trigger's delivery that was done and did not lead to one command"

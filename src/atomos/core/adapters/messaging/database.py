@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
 
 from ...service.messaging import (
     Broker,
@@ -31,6 +32,7 @@ from ..migrations import History, upgrade
 TOPICS = History("atomos_topics", Path(__file__).with_name("migrations"))
 """The history of the topics' tables."""
 
+_READER = "atomos_topic_reader"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -95,15 +97,14 @@ class DatabaseBroker(Broker):
 
     def publish(self, topic: str, messages: Sequence[WireMessage]) -> Sequence[Outcome]:
         """Publish in one transaction: all of it is kept, or nothing."""
-        with self._transaction() as connection:
-            if not connection.execute(_READERS[self._database.dialect], {"topic": topic}).all():
-                return [NotRouted(f"Nobody has ever read the topic {topic}.") for _ in messages]
-            at = self._stored(datetime.now(UTC))
-            outcomes = [self._refusal(each) for each in messages]
-            kept = zip(messages, outcomes, strict=True)
-            if rows := [_row(topic, message, at) for message, outcome in kept if outcome is None]:
-                connection.execute(_PUBLISH, rows)
-        return outcomes
+        try:
+            return self._publish(topic, messages)
+        except DBAPIError:
+            # Whoever reads makes the tables, in a database that is the broker's own.
+            with self._looking() as connection:
+                if inspect(connection).has_table(_READER):
+                    raise
+            return _nobody_reads(topic, messages)
 
     def consume(self, subscription: Subscription) -> Consumer:
         """Begin to read after what was acknowledged last. Raises `Unavailable` where it was not declared."""
@@ -149,6 +150,17 @@ class DatabaseBroker(Broker):
         with self._transaction() as connection:
             connection.execute(_ADVANCE, {**subscription._asdict(), "position": position})
             connection.execute(_FORGET, {"topic": subscription.topic, "before": self._stored(before)})
+
+    def _publish(self, topic: str, messages: Sequence[WireMessage]) -> Sequence[Outcome]:
+        with self._transaction() as connection:
+            if not connection.execute(_READERS[self._database.dialect], {"topic": topic}).all():
+                return _nobody_reads(topic, messages)
+            at = self._stored(datetime.now(UTC))
+            outcomes = [self._refusal(each) for each in messages]
+            kept = zip(messages, outcomes, strict=True)
+            if rows := [_row(topic, message, at) for message, outcome in kept if outcome is None]:
+                connection.execute(_PUBLISH, rows)
+        return outcomes
 
     def _refusal(self, message: WireMessage) -> Outcome:
         size = len(message.body)
@@ -214,6 +226,10 @@ class _DatabaseConsumer(Consumer):
 
     def close(self) -> None:
         self._is_closed = True
+
+
+def _nobody_reads(topic: str, messages: Sequence[WireMessage]) -> Sequence[Outcome]:
+    return [NotRouted(f"Nobody has ever read the topic {topic}.") for _ in messages]
 
 
 def _row(topic: str, message: WireMessage, at: Any) -> dict[str, Any]:

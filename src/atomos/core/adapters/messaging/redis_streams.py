@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from weakref import WeakSet
 
 from ...service.messaging import (
@@ -21,6 +22,9 @@ from .redis_wire import client_of, fields_of, redis, told_plainly
 
 MOST_BYTES = 512 * 1024 * 1024
 """The largest value of a Redis, in bytes, unless its `proto-max-bulk-len` says otherwise."""
+
+_LEAST_BYTES = 1024 * 1024
+_LIMIT = "proto-max-bulk-len"
 
 
 class RedisBroker(Broker):
@@ -59,7 +63,8 @@ class RedisBroker(Broker):
     def publish(self, topic: str, messages: Sequence[WireMessage]) -> Sequence[Outcome]:
         """Publish in this order, in one round trip, and say what became of each. Raises `Unavailable`."""
         key = self._key(topic)
-        outcomes: list[Outcome] = [_too_large(each) for each in messages]
+        largest = self._largest(messages)
+        outcomes: list[Outcome] = [_too_large(each, largest) for each in messages]
         sent = [number for number, outcome in enumerate(outcomes) if outcome is None]
         if not sent:
             return outcomes
@@ -120,6 +125,17 @@ class RedisBroker(Broker):
     def _key(self, topic: str) -> str:
         return f"{self._prefix}:{topic}" if self._prefix else topic
 
+    def _largest(self, messages: Sequence[WireMessage]) -> int:
+        """Say how large a message may be: Redis is asked where it matters, and has the usual limit where it is silent.
+
+        It would close the connection on which a larger one comes, and could not be told from one that is away.
+        """
+        if all(len(each.body) <= _LEAST_BYTES for each in messages):
+            return MOST_BYTES
+        with told_plainly("answer"), suppress(redis.ResponseError):
+            return int(self._redis.config_get(_LIMIT).get(_LIMIT, MOST_BYTES))
+        return MOST_BYTES
+
     def _outcome(self, reply: object, topic: str, key: str) -> Outcome:
         if reply is None:
             return NotRouted(f"Nobody ever subscribed to {topic}: there is no stream {key}.")
@@ -134,8 +150,8 @@ def _flat(message: WireMessage) -> list[bytes]:
     return [each for pair in fields_of(message).items() for each in pair]
 
 
-def _too_large(message: WireMessage) -> TooLarge | None:
+def _too_large(message: WireMessage, largest: int) -> TooLarge | None:
     size = len(message.body)
-    if size <= MOST_BYTES:
+    if size <= largest:
         return None
-    return TooLarge(f"The message has {size:,} bytes; Redis takes {MOST_BYTES:,} at the most.")
+    return TooLarge(f"The message has {size:,} bytes; Redis takes {largest:,} at the most ({_LIMIT}).")
