@@ -13,7 +13,7 @@ from contextlib import suppress
 import httpx2
 import pytest
 
-from atomos.core.service.failpoints import BY_HAND, FAILPOINTS
+from atomos.core.service.failpoints import BY_HAND, FAILPOINTS, OF_TOPICS
 from atomos.testing.faults import Load, Scenario, broken_invariants
 from atomos.testing.faults.ledger.driving import compare, deposit_of, drive
 from atomos.testing.faults.ledger.messages import Deposited
@@ -29,7 +29,7 @@ RECOVERY_SECONDS = 20.0
 """Within which the rows of a killed worker have to be done, with the default lease of 15 s."""
 
 
-@pytest.mark.parametrize("point", sorted(FAILPOINTS.keys() - BY_HAND))
+@pytest.mark.parametrize("point", sorted(FAILPOINTS.keys() - BY_HAND - OF_TOPICS))
 def test_a_worker_killed_at_a_failpoint_loses_nothing_and_doubles_nothing(
     scenario: Scenario, is_sound: Sound, point: str
 ) -> None:

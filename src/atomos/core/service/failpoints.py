@@ -53,6 +53,9 @@ FAILPOINTS = {
 BY_HAND = frozenset({"operator.inside", "purge.inside"})
 """Those that are passed when somebody asks for it; a worker under load passes all others."""
 
+OF_TOPICS = frozenset({"publish.before", "publish.after", "receiving.before", "receiving.after"})
+"""Those that only an application passes which publishes to topics, and reads them."""
+
 
 class FailpointStruck(Diagnosed):
     """A failpoint was told to fail here; only a test does so."""

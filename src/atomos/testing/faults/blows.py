@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from atomos.core.service.failpoints import BY_HAND, FAILPOINTS
+from atomos.core.service.failpoints import BY_HAND, FAILPOINTS, OF_TOPICS
 
 _KINDS = {"kill": 40, "kill at": 35, "stop": 5, "stop at": 5, "terminate": 10, "kill all": 5}
 """What may be done, and how often of a hundred times."""
@@ -38,10 +38,10 @@ class Blow(NamedTuple):
         return f"{self.kind} {self.point}" if self.kind.endswith(" at") else self.kind
 
 
-def blows(seed: int) -> Iterator[Blow]:
-    """Choose blow after blow; the same seed gives the same ones."""
+def blows(seed: int, *, topics: bool = False) -> Iterator[Blow]:
+    """Choose blow after blow; the same seed gives the same ones. `topics`: whether the application has any."""
     chance = random.Random(seed)  # noqa: S311 - it has to come out the same again
-    points = sorted(FAILPOINTS.keys() - BY_HAND)
+    points = sorted(FAILPOINTS.keys() - BY_HAND - (frozenset() if topics else OF_TOPICS))
     while True:
         yield Blow(
             chance.choices(list(_KINDS), list(_KINDS.values()))[0],

@@ -109,7 +109,7 @@ class Run:
             self._scenario.start_worker(ready=False)
         load = Load(drive, self._scenario.bus, self._numbers(), _LOAD_PAUSE)
         load.start()
-        for blow in blows(self._seed):
+        for blow in blows(self._seed, topics=self._scenario.atomos.uses_broker):
             if self._killed.total() >= self._kills:
                 break
             self._strike(blow)
