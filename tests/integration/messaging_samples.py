@@ -214,7 +214,7 @@ class Post:
             self.bus,
             self.deliveries,
             self.wake,
-            FAST._replace(**settings),
+            FAST._replace(**{"lease": self.reading.lease, **settings}),
             broker=lambda: self.broker,
             reading=self.reading,
         )

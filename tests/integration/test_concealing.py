@@ -34,7 +34,7 @@ from atomos.core.domain import (
 )
 from atomos.core.service import Routes, WiringError
 from atomos.core.service.concealing import HIDDEN, concealing, secrets_of
-from atomos.core.service.handover import said
+from atomos.core.service.failures import said
 from atomos.testing.processes import wait_until
 
 from .worker_samples import COUNTS, Bells, BellsUnitOfWork, Script

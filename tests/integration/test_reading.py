@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -13,28 +14,49 @@ import pytest
 from atomos.core.adapters import Database
 from atomos.core.adapters.messaging.database import DatabaseBroker
 from atomos.core.adapters.operations import SqlControl
-from atomos.core.service import Broker, Consumer, Subscription, Topology, Unavailable, Worker
+from atomos.core.domain import RuleBroken
+from atomos.core.service import (
+    Broker,
+    Consumer,
+    Envelope,
+    ForeignMessage,
+    Routes,
+    Subscription,
+    Topology,
+    Unavailable,
+    WireMessage,
+    Worker,
+    by,
+    parks,
+    translated,
+)
 from atomos.core.service.reading import ReadingSettings
 from atomos.testing.processes import wait_until
 
-from .messaging_samples import Post, cloud_event
+from .messaging_samples import ROUTES, Counted, Delivered, Heard, Post, cloud_event, counted, hear, hear_count
 
 TOPIC = "post.deliveries"
 SECONDS = 15.0
 
 
 class Watched(DatabaseBroker):
-    """A broker whose consumers are known; `breaks` is how many fail before one does not."""
+    """A broker whose consumers are known; `breaks` is how many fail before one does not.
+
+    `raises` is what else goes wrong first.
+    """
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.consumers: list[str] = []
         self.breaks = 0
+        self.raises: list[BaseException] = []
 
     def consume(self, subscription: Subscription) -> Consumer:
         if self.breaks:
             self.breaks -= 1
             raise Unavailable("the broker does not answer")
+        if self.raises:
+            raise self.raises.pop()
         if subscription.topic == TOPIC:
             self.consumers.append(threading.current_thread().name)
         return super().consume(subscription)
@@ -61,8 +83,8 @@ def working() -> Iterator[Any]:
         yield work
 
 
-def post_on(database: Database, broker: Broker, **said: Any) -> Post:
-    post = Post(database, broker, reading=ReadingSettings("post", lease=1.0, **said))
+def post_on(database: Database, broker: Broker, routes: Routes = ROUTES, **said: Any) -> Post:
+    post = Post(database, broker, routes=routes, reading=ReadingSettings("post", lease=1.0, **said))
     post.deliveries._now = lambda: None
     return post
 
@@ -129,3 +151,102 @@ def _readers(database: Database) -> set[str]:
             f"select worker from atomos_lease where seqs = {empty} and recipient = 'subscription:{TOPIC}'"  # noqa: S608
         )
         return set(rows.scalars())
+
+
+def test_a_batch_that_takes_longer_than_the_lease_is_read_once(
+    log_database: Database, broker: Watched, working: Any
+) -> None:
+    translated_here: list[int] = []
+
+    def slowly(message: ForeignMessage) -> Counted:
+        time.sleep(0.3)
+        translated_here.append(message.json()["n"])
+        return Counted(number=translated_here[-1])
+
+    posts = [post_on(log_database, broker, routes=counting(slowly)) for _ in range(2)]
+    broker.publish("erp.counts", [WireMessage(b'{"n": %d}' % number) for number in range(10)])
+    for post in posts:
+        working(post)
+
+    wait_until(lambda: sum(len(post.heard.numbers) for post in posts) == 10, SECONDS, "all to be heard")
+    assert translated_here == list(range(10))
+
+
+def test_a_translation_that_wants_to_end_the_process_is_an_error_of_its_message(
+    log_database: Database, broker: Watched, working: Any
+) -> None:
+    def ends(message: ForeignMessage) -> Counted:
+        if (number := message.json()["n"]) == 1:
+            sys.exit("there is nothing to do")
+        return Counted(number=number)
+
+    post = post_on(log_database, broker, routes=counting(ends))
+    working(post)
+    broker.publish("erp.counts", [WireMessage(b'{"n": %d}' % number) for number in range(3)])
+
+    wait_until(lambda: sorted(post.heard.numbers) == [0, 2], SECONDS, "the others to be heard")
+    broker.publish("erp.counts", [WireMessage(b'{"n": 3}')])
+    wait_until(lambda: sorted(post.heard.numbers) == [0, 2, 3], SECONDS, "it to go on")
+    wait_until(
+        lambda: [status for status, _ in post.states("subscription:erp.counts")] == ["parked"],
+        SECONDS,
+        "it to be parked",
+    )
+
+
+def test_whatever_ends_a_reading_it_begins_again(
+    log_database: Database, broker: Watched, working: Any
+) -> None:
+    broker.raises = [SystemExit(3)]
+    post = post_on(log_database, broker)
+    working(post)
+    publish(broker, [1])
+
+    wait_until(lambda: post.heard.numbers == [1], SECONDS, "it to be heard")
+
+
+def test_a_subscription_that_is_paused_is_read_no_more_until_it_is_resumed(
+    log_database: Database, broker: Watched, working: Any
+) -> None:
+    post = post_on(log_database, broker)
+    control = SqlControl(log_database, post.codec)
+    working(post)
+    publish(broker, [1])
+    wait_until(lambda: post.heard.numbers == [1], SECONDS, "it to be read")
+
+    control.pause(f"subscription:{TOPIC}", "ana", "the sender sends nonsense")
+    wait_until(lambda: not _readers(log_database), SECONDS, "its reader to leave it")
+    publish(broker, [2])
+    time.sleep(1.5)  # several times as long as until the next attempt
+    assert post.heard.numbers == [1]
+
+    control.resume(f"subscription:{TOPIC}", "ana")
+    wait_until(lambda: post.heard.numbers == [1, 2], SECONDS, "it to be read on")
+
+
+def test_what_is_parked_does_not_count_as_waiting(
+    log_database: Database, broker: Watched, working: Any
+) -> None:
+    def refuse(event: Delivered, heard: Heard, envelope: Envelope) -> None:
+        if event.number < 20:
+            raise RuleBroken("nobody wants it")
+        hear(event, heard, envelope)
+
+    routes = Routes(
+        reactions={Delivered: [parks(by("box", refuse))], Counted: [hear_count]},
+        subscribes={TOPIC: Delivered, "erp.counts": translated(counted)},
+    )
+    post = post_on(log_database, broker, routes=routes, batch=10, waiting=5)
+    broker.publish(TOPIC, [cloud_event(number, f"box-{number}") for number in range(21)])
+    working(post)
+
+    wait_until(lambda: post.heard.numbers == [20], SECONDS, "the last one to be heard")
+    assert [status for status, _ in post.states("post.refuse")] == ["parked"] * 20 + ["done"]
+
+
+def counting(translation: Callable[[ForeignMessage], Counted]) -> Routes:
+    """Routes of a post whose counts are made by a translation."""
+    return Routes(
+        reactions={Delivered: [by("box", hear)], Counted: [hear_count]},
+        subscribes={TOPIC: Delivered, "erp.counts": translated(translation)},
+    )

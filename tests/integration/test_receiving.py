@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from atomos.core.adapters import Database
 from atomos.core.adapters.operations import SqlControl, SqlInspection
-from atomos.core.service import LeaseLost, Principal, Subscription, Topology, WireMessage
+from atomos.core.service import LeaseLost, Principal, Subscription, Topology, WireMessage, receiving
 from atomos.core.service.delivery import NO_ROWS
 from atomos.core.service.operations import DeliveryFilter
 
@@ -61,6 +63,49 @@ def test_a_repeat_is_dropped_by_source_and_id(post: Post) -> None:
     post.drain()
 
     assert post.heard.numbers == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "written", ["urn:uuid:{}", "{{{}}}", "{:S}"], ids=["as a URN", "in braces", "without dashes"]
+)
+def test_an_id_that_is_a_uuid_in_another_spelling_is_that_uuid(post: Post, written: str) -> None:
+    uuid = "0190b3a2-7f6e-7c1a-9c53-0f6a1f3b2d4f"
+    spelled = written.replace("{:S}", uuid.replace("-", "").upper()).format(uuid)
+    publish(
+        post, cloud_event(1, id=spelled, correlationid=spelled), cloud_event(2, id=uuid, correlationid=uuid)
+    )
+    post.drain()
+
+    ((event, envelope),) = post.heard.events
+    assert event == Delivered(box="a", number=1)
+    assert (envelope.causation_id, envelope.correlation_id) == (uuid, uuid)
+    assert parked(post) == []
+
+
+def test_a_text_that_says_how_nul_is_written_is_a_text(post: Post) -> None:
+    box = "\\u0000 and C:\\\\u0000"
+    publish(post, cloud_event(1, box))
+    post.drain()
+
+    ((event, _),) = post.heard.events
+    assert event == Delivered(box=box, number=1)
+
+
+def test_of_a_body_that_is_too_large_the_beginning_is_kept_and_how_to_tell_the_rest(
+    log_database: Database, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "LARGEST", 1_000)
+    monkeypatch.setattr(receiving, "KEPT_OF_LARGER", 100)
+    whole, larger = WireMessage(b"w" * 1_000), WireMessage(b"x" * 1_001)
+    publish(post, whole, cloud_event(1), larger, cloud_event(2))
+    post.drain()
+
+    assert post.heard.numbers == [1, 2]
+    reasons = " ".join(parked(post))
+    assert "1001 bytes" in reasons and sha256(larger.body).hexdigest() in reasons
+    rows = post.look("select payload from atomos_message where kind = 'raw'")
+    kept = [each if isinstance(each, dict) else json.loads(each) for (each,) in rows]
+    assert {each["size"]: len(b64decode(each["body"])) for each in kept} == {None: 1_000, 1_001: 100}
 
 
 def test_the_order_of_a_key_is_kept(post: Post) -> None:

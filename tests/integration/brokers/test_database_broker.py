@@ -14,8 +14,10 @@ from atomos.core.service import Broker, NotRouted
 from atomos.testing.conformance.broker import BrokerSuite, Connect, connecting
 from atomos.testing.conformance.broker_steps import numbers, publish, reading, receive, subscribe
 
+from .back_pressure import BackPressure
 
-class TestDatabase(BrokerSuite):
+
+class TestDatabase(BrokerSuite, BackPressure):
     @pytest.fixture
     def connect(self, log_url: str) -> Iterator[Connect]:
         with connecting(lambda: DatabaseBroker(Database(log_url), owned=True, largest=2_000_000)) as connect:

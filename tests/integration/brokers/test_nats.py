@@ -31,6 +31,7 @@ from atomos.testing.conformance.broker_steps import (
 )
 from atomos.testing.processes import wait_until
 
+from .back_pressure import BackPressure
 from .nats_streams import on_nats, remove_streams
 from .reader_process import started
 from .takeovers import Start, Takeovers
@@ -59,7 +60,7 @@ def broker(connect: Connect) -> Broker:
     return connect()
 
 
-class TestNats(BrokerSuite, Takeovers):
+class TestNats(BrokerSuite, Takeovers, BackPressure):
     @pytest.fixture
     def connect(self, prefix: str) -> Iterator[Connect]:
         with connecting(lambda: NatsBroker(NATS, prefix=prefix)) as connect:

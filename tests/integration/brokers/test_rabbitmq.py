@@ -11,6 +11,7 @@ import pytest
 from atomos.testing.brokers import RabbitServer
 from atomos.testing.conformance.broker import BrokerOutageSuite, BrokerSuite, Connect, connecting
 
+from .back_pressure import BackPressure
 from .rabbit_leftovers import Passing
 
 RABBITMQ = os.environ.get("ATOMOS_TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
@@ -27,7 +28,7 @@ def passing() -> Iterator[Passing]:
     passing.remove()
 
 
-class TestRabbitBroker(BrokerSuite):
+class TestRabbitBroker(BrokerSuite, BackPressure):
     @pytest.fixture
     def connect(self, passing: Passing) -> Iterator[Connect]:
         with connecting(partial(passing.broker, batch=BATCH, heartbeat=1, largest=LARGEST)) as connect:

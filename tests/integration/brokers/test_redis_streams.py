@@ -30,6 +30,7 @@ from atomos.testing.conformance.broker_steps import (
     taken_numbers,
 )
 
+from .back_pressure import BackPressure
 from .reader_process import started
 from .takeovers import Start, Takeovers
 
@@ -59,7 +60,7 @@ def broker(prefix: str) -> Iterator[Broker]:
         yield connect()
 
 
-class TestRedisStreams(BrokerSuite, Takeovers):
+class TestRedisStreams(BrokerSuite, Takeovers, BackPressure):
     @pytest.fixture
     def connect(self, prefix: str) -> Iterator[Connect]:
         with connecting(lambda: RedisBroker(REDIS, prefix=prefix)) as connect:

@@ -33,11 +33,13 @@ from .vacuum import vacuum
 from .walks import Walks
 
 # Both parts have an index of their own, and none is walked further than asked.
+_PAUSED = text("select paused_at is not null from atomos_recipient where name = :recipient")
+# Both conditions on the status: SQLite takes an index of some rows only where its own condition stands.
 _WAITING = text("""
 select (select count(*) from (select 1 from atomos_delivery where status = 'ready' and recipient in :recipients
                               limit :most) a)
      + (select count(*) from (select 1 from atomos_delivery where status in ('retrying', 'parked')
-                              and recipient in :recipients limit :most) b)
+                              and status = 'retrying' and recipient in :recipients limit :most) b)
 """).bindparams(bindparam("recipients", expanding=True))
 
 
@@ -165,6 +167,11 @@ class SqlDeliveries(Deliveries):
                 return None
             log.expire(connection, recipient, now)
             return log.take_turn(connection, recipient, worker, self._lease, now)
+
+    def is_paused(self, recipient: str) -> bool:
+        """Whether somebody has paused a recipient."""
+        with self._database.look() as connection:
+            return bool(connection.execute(_PAUSED, {"recipient": recipient}).scalar())
 
     def is_more_than(self, recipients: Sequence[str], count: int) -> bool:
         """Whether more deliveries than so many wait for these recipients."""

@@ -286,8 +286,12 @@ class Deliveries(ABC):
         """
 
     @abstractmethod
+    def is_paused(self, recipient: str) -> bool:
+        """Whether somebody has paused a recipient."""
+
+    @abstractmethod
     def is_more_than(self, recipients: Sequence[str], count: int) -> bool:
-        """Whether more deliveries than so many wait for these recipients, ready or backing off."""
+        """Whether more deliveries than so many wait for these recipients, ready or backing off, but not parked."""
 
     @abstractmethod
     def probe(self, recipient: str, pause: float | None) -> None:

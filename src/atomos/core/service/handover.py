@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
@@ -12,9 +11,9 @@ import structlog
 
 from ..domain.errors import AtomosError, Contradiction, DomainError, NotFound, RuleBroken
 from .bus import MessageBus
-from .concealing import concealed
 from .delivery import Claimed, Deliveries, Failure, Rows, Status
 from .errors import Conflict, LeaseLost, TooLong, Unreadable
+from .failures import is_the_users, said
 from .in_hand import Ended, Held, Run, Tray
 from .pace import Unread
 from .ports import Unavailable
@@ -29,7 +28,6 @@ _AGAIN_SECONDS = 0.2
 _QUICK_SECONDS = 0.1
 _AWAY_SECONDS = 1.0
 _FIRST_QUICK_PAUSE = 0.01
-_LONGEST_ERROR = 1000
 _DOMAIN_ERRORS = (NotFound, Contradiction, RuleBroken, DomainError)
 
 T = TypeVar("T")
@@ -129,7 +127,7 @@ class Handover:
             try:
                 completed = self._hand_over(claimed, alone=held.batch.is_alone)
             except BaseException as error:  # whatever it is, it is this delivery's, except Ctrl-C
-                if _is_the_users(error):
+                if is_the_users(error):
                     raise
                 if ended:
                     self._doubts.alive(held.batch)
@@ -261,21 +259,6 @@ class Handover:
             return Failure(over, said(error))
         # Nothing is given up while it is the recipient that fails, and not this delivery.
         return Failure(Status.RETRYING, said(error), backoff.pause_after(attempts), counts=not is_last)
-
-
-def _is_the_users(error: BaseException) -> bool:
-    # Only the main thread is interrupted by signals.
-    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
-
-
-def said(error: BaseException) -> str:
-    """Give an error in one line that every database can store: its class, and what it says but for secrets."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - an error that cannot even say what it is
-        text = "(it cannot be shown)"
-    line = " ".join(concealed(text, error).split())[:_LONGEST_ERROR].replace("\0", "\\0")
-    return f"{type(error).__name__}: {line}".encode(errors="backslashreplace").decode()
 
 
 def _kind_of(error: BaseException) -> str | None:

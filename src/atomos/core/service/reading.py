@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from time import monotonic
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ import structlog
 from .delivery import NO_ROWS, Deliveries
 from .errors import LeaseLost
 from .failpoints import failpoint
-from .handover import said
+from .failures import said
 from .messaging import Broker, Consumer, Subscription, Taken, Topology
 from .plans import Flow
 from .ports import Unavailable
@@ -32,7 +32,8 @@ class ReadingSettings(NamedTuple):
     """How topics are read. `service` is whose place in them it is; times in seconds.
 
     `batch` is how many messages are in hand at most; while `waiting` deliveries of a topic's events wait, no more of it
-    is taken. `lease` is after how long another worker reads on when this one is gone; it is renewed every third of it.
+    is taken. `lease` is after how long another worker reads on when this one is gone, as for its deliveries; whoever
+    does not read asks every third of it.
     """
 
     service: str = "atomos"
@@ -41,8 +42,29 @@ class ReadingSettings(NamedTuple):
     lease: float = 15.0
 
 
-class Lost(Exception):
-    """Another worker reads the topic now."""
+class Turn:
+    """One worker's turn to read a topic: it lasts as long as its lease, which the worker's heartbeat renews."""
+
+    def __init__(self, topic: str, lease: int) -> None:
+        self.topic = topic
+        self.lease = lease
+        self.is_lost = False
+        self._began: float | None = None
+
+    @property
+    def busy(self) -> float:
+        """For how many seconds what was taken together has been translated and written; zero: nothing is."""
+        began = self._began
+        return 0.0 if began is None else monotonic() - began
+
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """Note that messages are being translated and written."""
+        self._began = monotonic()
+        try:
+            yield
+        finally:
+            self._began = None
 
 
 class Readers:
@@ -66,6 +88,7 @@ class Readers:
         self._subscriptions = self._topology.subscriptions
         self._listeners = {topic: _listeners(flow, topic) for topic in flow.routes.subscriptions()}
         self._stopping = threading.Event()
+        self._turns: dict[str, Turn] = {}
         self._is_declared = False
         self._declaring = threading.Lock()
         self._threads = [
@@ -90,15 +113,28 @@ class Readers:
         self._declare()
         return sum(self._read_what_there_is(each) for each in self._subscriptions)
 
+    def leases(self) -> list[int]:
+        """Name the leases of the turns that this worker has: they are to be renewed."""
+        return [each.lease for each in tuple(self._turns.values())]
+
+    def renewed(self, asked: Collection[int], found: Collection[int]) -> None:
+        """Hear which leases that were asked for are still there; a turn without its lease is over."""
+        for turn in tuple(self._turns.values()):
+            if turn.lease in asked and turn.lease not in found:
+                turn.is_lost = True
+            elif (busy := turn.busy) > self._settings.lease:
+                # Others would be as slow: it keeps its turn, and whoever operates it hears of it.
+                _LOG.warning("reader.slow", topic=turn.topic, worker=self._worker, seconds=round(busy))
+
     def _go_on(self, subscription: Subscription) -> None:
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
             began = monotonic()
             try:
                 self._declare()
-                if not self._read(subscription):
-                    self._stopping.wait(self._settings.lease / 3)  # somebody else reads it
-            except Exception as error:  # noqa: BLE001 - a reader outlives whatever happens to its broker
+                self._read(subscription)
+                self._stopping.wait(self._settings.lease / 3)  # somebody else reads it, or nobody may
+            except BaseException as error:  # noqa: BLE001 - a reader outlives whatever happens to its broker
                 if monotonic() - began > _LONGEST_PAUSE:
                     pause = _FIRST_PAUSE
                 shown = None if isinstance(error, (Unavailable, LeaseLost)) else error
@@ -112,58 +148,70 @@ class Readers:
                 self._broker().declare(self._topology)
                 self._is_declared = True
 
-    def _read(self, subscription: Subscription) -> bool:
-        """Read while this worker is the one that reads; False: another one is."""
-        recipient = subscription_recipient(subscription.topic)
-        lease = self._deliveries.take_turn(recipient, self._worker)
-        if lease is None:
-            return False
-        turn = _Turn(self._deliveries, lease, self._settings.lease)
-        try:
-            consumer = self._broker().consume(subscription)
+    def _read(self, subscription: Subscription) -> None:
+        """Read while it is this worker's turn, and nobody has paused it."""
+        topic = subscription.topic
+        with self._turn(topic) as turn:
+            if turn is None:
+                return
             try:
-                _LOG.info("reader.began", topic=subscription.topic, worker=self._worker)
-                while not self._stopping.is_set():
-                    turn.keep()
-                    if self._is_full(subscription.topic):
-                        self._stopping.wait(_FULL_PAUSE)
-                        consumer.receive(0, 0.0)  # the connection must not be taken for dead
-                    else:
-                        taken = consumer.receive(self._settings.batch, _WAIT_SECONDS)
-                        turn.keep()
-                        self._take(subscription, consumer, taken, lease)
-            except Lost:
-                _LOG.warning("reader.lost", topic=subscription.topic, worker=self._worker)
-            finally:
-                consumer.close()
-        except Exception:
-            self._is_declared = False  # it may be another server, or an emptied one
-            raise
-        finally:
-            with suppress(Exception):  # otherwise it runs out by itself
-                self._deliveries.keep(lease, NO_ROWS)
-        return True
+                with closing(self._broker().consume(subscription)) as consumer:
+                    _LOG.info("reader.began", topic=topic, worker=self._worker)
+                    self._read_on(consumer, turn)
+            except Exception:
+                self._is_declared = False  # it may be another server, or an emptied one
+                raise
+
+    def _read_on(self, consumer: Consumer, turn: Turn) -> None:
+        recipient, is_full = subscription_recipient(turn.topic), False
+        while not self._stopping.is_set():
+            if turn.is_lost:
+                _LOG.warning("reader.lost", topic=turn.topic, worker=self._worker)
+                return
+            if self._deliveries.is_paused(recipient):
+                _LOG.info("reader.paused", topic=turn.topic, worker=self._worker)
+                return
+            was_full, is_full = is_full, self._is_full(turn.topic)
+            if is_full and not was_full:
+                _LOG.warning("reader.full", topic=turn.topic, waiting=self._settings.waiting)
+            elif was_full and not is_full:
+                _LOG.info("reader.goes_on", topic=turn.topic)
+            if is_full:
+                self._stopping.wait(_FULL_PAUSE)
+                consumer.receive(0, 0.0)  # the connection must not be taken for dead
+            else:
+                self._take(consumer, turn, consumer.receive(self._settings.batch, _WAIT_SECONDS))
 
     def _read_what_there_is(self, subscription: Subscription) -> int:
-        recipient, new = subscription_recipient(subscription.topic), 0
-        if (lease := self._deliveries.take_turn(recipient, self._worker)) is None:
-            return 0
-        consumer = self._broker().consume(subscription)
-        try:
-            while taken := consumer.receive(self._settings.batch, self._broker().settles):
-                new += self._take(subscription, consumer, taken, lease)
-        finally:
-            consumer.close()
-            self._deliveries.keep(lease, NO_ROWS)
+        new = 0
+        with self._turn(subscription.topic) as turn:
+            if turn is not None:
+                with closing(self._broker().consume(subscription)) as consumer:
+                    while taken := consumer.receive(self._settings.batch, self._broker().settles):
+                        new += self._take(consumer, turn, taken)
         return new
 
-    def _take(
-        self, subscription: Subscription, consumer: Consumer, taken: Sequence[Taken], lease: int
-    ) -> int:
+    @contextmanager
+    def _turn(self, topic: str) -> Iterator[Turn | None]:
+        """Have the turn to read a topic, and give it back; None: another worker has it, or it is paused."""
+        lease = self._deliveries.take_turn(subscription_recipient(topic), self._worker)
+        if lease is None:
+            yield None
+            return
+        self._turns[topic] = turn = Turn(topic, lease)
+        try:
+            yield turn
+        finally:
+            del self._turns[topic]
+            with suppress(Exception):  # otherwise it runs out by itself
+                self._deliveries.keep(lease, NO_ROWS)
+
+    def _take(self, consumer: Consumer, turn: Turn, taken: Sequence[Taken]) -> int:
         if not taken:
             return 0
         failpoint("receiving.before")
-        new = self._reception.receive(subscription.topic, [each.message for each in taken], lease)
+        with turn.taking():
+            new = self._reception.receive(turn.topic, [each.message for each in taken], turn.lease)
         failpoint("receiving.after")
         consumer.acknowledge(taken)
         return new
@@ -182,21 +230,3 @@ def _listeners(flow: Flow, topic: str) -> tuple[str, ...]:
     rows = flow.routes.subscriptions()[topic]
     plans = [flow.events[row.message] for row in rows]
     return tuple(sorted({each.name for plan in plans for each in plan.listeners}))
-
-
-class _Turn:
-    """The lease of whoever reads a topic: renewed in time, or lost."""
-
-    def __init__(self, deliveries: Deliveries, lease: int, seconds: float) -> None:
-        self._deliveries = deliveries
-        self._lease = lease
-        self._seconds = seconds
-        self._renewed = monotonic()
-
-    def keep(self) -> None:
-        if monotonic() - self._renewed < self._seconds / 3:
-            return
-        asked = monotonic()
-        if self._lease not in self._deliveries.renew([self._lease]):
-            raise Lost
-        self._renewed = asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
@@ -15,6 +16,7 @@ from ..domain.messages import Event, Message
 from .delivery import Claimed, Delivery, MessageLog, Record
 from .envelope import Envelope, Principal, derived_id, hashed_id, new_id
 from .errors import NotPermitted, Repeated
+from .failures import is_the_users
 from .messaging import WireMessage
 from .plans import Flow
 from .ports import Clock
@@ -28,6 +30,13 @@ RECEIVED = "received"
 
 _ADDED_ON_THE_WAY = "x-"
 """Headers of this prefix are a broker's own, and differ when it hands a message over again."""
+
+LARGEST = 32 * 2**20
+"""A body of more bytes is not read: PostgreSQL needs longer and longer to hand such a row over, from some 60 MB on
+longer than a claim may take, and stores no JSON of more than 256 MB at all."""
+
+KEPT_OF_LARGER = 2**20
+"""So many bytes are kept of a larger body."""
 
 
 class Arrived(NamedTuple):
@@ -48,7 +57,8 @@ class Arrived(NamedTuple):
 class RawMessage(Message):
     """What came from a topic and was not understood, as it came: a body of bytes, and its headers.
 
-    It is kept for whoever decides: `atomos deliveries retry` has it read once more, by the build of that time.
+    It is kept for whoever decides: `atomos deliveries retry` has it read once more, by the build of that time. `size`
+    (in bytes) and `sha256` are of the whole body where `body` is only the beginning of it, None where it is all.
     """
 
     wire_name: ClassVar[str] = "atomos.raw-message"
@@ -58,6 +68,8 @@ class RawMessage(Message):
     body: bytes
     content_type: str | None
     headers: Mapping[str, str]
+    size: int | None = None
+    sha256: str | None = None
 
 
 class WireForm(ABC):
@@ -122,6 +134,10 @@ class Reception:
 
         Raises `NotUnderstood` or `NotPermitted` as before; then it stays parked.
         """
+        if raw.size is not None:
+            raise NotUnderstood(
+                f"{_larger(raw.size)} The first {len(raw.body)} are kept; sha256 of all: {raw.sha256}."
+            )
         message = WireMessage(raw.body, raw.content_type, raw.headers)
         arrived = self._form.read(raw.topic, message)
         if arrived is None:
@@ -134,11 +150,14 @@ class Reception:
 
     def _record(self, topic: str, message: WireMessage) -> Record | None:
         try:
+            _check_size(message.body)
             arrived = self._form.read(topic, message)
             return None if arrived is None else self._arrived(topic, arrived)
         except (NotUnderstood, NotPermitted) as error:
             _LOG.warning("message.not_understood", topic=topic, error=str(error))
-        except Exception as error:  # noqa: BLE001 - it is in the log, and whoever retries it sees it again
+        except BaseException as error:
+            if is_the_users(error):
+                raise
             # A translation that fails must not keep the others waiting; when it is read again it says the same.
             _LOG.warning("message.not_understood", topic=topic, error=repr(error), exc_info=error)
         return self._raw(topic, message)
@@ -149,7 +168,7 @@ class Reception:
             kind, permission = type(event).__name__, plan.permission
             raise NotPermitted(f"{kind} requires {permission}, which {self._sender.name} does not have.")
         id_ = new_id() if arrived.id is None else _id_of(topic, arrived.source, arrived.id)
-        cause = arrived.id if _is_uuid(arrived.id) else None
+        cause = _uuid(arrived.id)
         envelope = Envelope(
             id_,
             _conversation(arrived) or id_,
@@ -164,20 +183,32 @@ class Reception:
     def _raw(self, topic: str, message: WireMessage) -> Record:
         id_ = _id_of_raw(topic, message)
         envelope = Envelope(id_, id_, None, self._clock.now(), None, self._sender.name, None)
-        said = message.content_type
+        said, body = message.content_type, message.body
+        is_whole = len(body) <= LARGEST
         raw = RawMessage(
             topic=topic,
-            body=message.body,
+            body=body if is_whole else body[:KEPT_OF_LARGER],
             content_type=None if said is None else _storable(said),
             headers={_storable(name): _storable(text) for name, text in message.headers.items()},
+            size=None if is_whole else len(body),
+            sha256=None if is_whole else sha256(body).hexdigest(),
         )
         return Record("raw", envelope, raw, (Delivery(subscription_recipient(topic)),))
 
 
+def _check_size(body: bytes) -> None:
+    if len(body) > LARGEST:
+        raise NotUnderstood(_larger(len(body)))
+
+
+def _larger(size: int) -> str:
+    return f"Its body has {size} bytes, and more than {LARGEST} are not read: have it published anew, in smaller parts."
+
+
 def _id_of(topic: str, source: str, id_: str) -> str:
     # Ids of UUIDs keep the time in them: the primary key stays append-mostly.
-    if _is_uuid(id_):
-        return derived_id(str(UUID(id_)), "subscription", topic, source)
+    if (uuid := _uuid(id_)) is not None:
+        return derived_id(uuid, "subscription", topic, source)
     return hashed_id("subscription", topic, source, id_)
 
 
@@ -195,13 +226,13 @@ def _storable(text: str) -> str:
 def _conversation(arrived: Arrived) -> str | None:
     if arrived.correlation is None:
         return None
-    if _is_uuid(arrived.correlation):
-        return str(UUID(arrived.correlation))
-    return hashed_id("conversation", arrived.source, arrived.correlation)
+    uuid = _uuid(arrived.correlation)
+    return hashed_id("conversation", arrived.source, arrived.correlation) if uuid is None else uuid
 
 
-def _is_uuid(text: str | None) -> bool:
+def _uuid(text: str | None) -> str | None:
+    """Write a UUID in the one way that every database takes, however it was written (urn:uuid:, in braces)."""
     try:
-        return text is not None and bool(UUID(text))
+        return None if text is None else str(UUID(text))
     except ValueError:
-        return False
+        return None

@@ -9,7 +9,8 @@ from itertools import chain
 import structlog
 
 from .claiming import Claims
-from .handover import Handover, said
+from .failures import said
+from .handover import Handover
 from .threads import Task
 
 _LOG = structlog.get_logger("atomos.worker")

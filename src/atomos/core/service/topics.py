@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from .bus import MessageBus
 from .delivery import Deliveries
@@ -45,6 +45,15 @@ class Topics:
         """Take nothing more, and wait for what is being written, until an instant of the monotonic clock."""
         if self._readers is not None:
             self._readers.stop(until)
+
+    def leases(self) -> list[int]:
+        """Name the leases of the topics that this worker reads: they are to be renewed."""
+        return [] if self._readers is None else self._readers.leases()
+
+    def renewed(self, asked: Collection[int], found: Collection[int]) -> None:
+        """Hear which leases that were asked for are still there."""
+        if self._readers is not None:
+            self._readers.renewed(asked, found)
 
     def read_all(self) -> int:
         """Read what there is, in this thread; say how many messages were new."""

@@ -16,7 +16,8 @@ from .bus import MessageBus
 from .claiming import Claimers, Claims
 from .delivery import Deliveries, Waiting
 from .envelope import new_id
-from .handover import Handover, Usual, said
+from .failures import said
+from .handover import Handover, Usual
 from .in_hand import InHand, Tray
 from .messaging import Broker
 from .pace import MOST_A_CLAIM, Pace, Unread
@@ -296,13 +297,12 @@ class Worker:
 
     def _renew(self) -> None:
         until = monotonic() + self._settings.lease
-        leases = self._in_hand.leases()
-        if not leases:
-            return
+        leases = [*self._in_hand.leases(), *self._topics.leases()]
         try:
-            found = self._deliveries.renew(leases)
+            found = self._deliveries.renew(leases) if leases else ()
         except Exception as error:  # noqa: BLE001 - the next renewal may do better; else the leases run out
             _LOG.error("worker.renewal_failed", worker=self.id, error=said(error))
             return
+        self._topics.renewed(leases, found)
         for batch in self._in_hand.renewed(leases, found, until):
             _LOG.warning("worker.lease_lost", worker=self.id, recipient=batch.recipient, lease=batch.lease)

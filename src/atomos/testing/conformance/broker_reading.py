@@ -127,6 +127,20 @@ class BrokerReading(BrokerFixtures):
                 assert 1 <= len(taken) <= most
                 consumer.acknowledge(taken)
 
+    def test_asking_for_none_takes_none(self, broker: Broker, topic: str) -> None:
+        """Whoever has no room says so again and again; then all comes, in order, behind what it holds."""
+        subscription = subscribe(broker, topic)
+        publish(broker, topic, numbers(12))
+        with reading(broker, subscription) as consumer:
+            assert list(consumer.receive(0, 0.0)) == []
+            held = receive(consumer, 5, most=5, acknowledge=False)
+            for _ in range(3):
+                assert list(consumer.receive(0, 0.0)) == []
+            publish(broker, topic, numbers(8, start=12))
+            assert list(consumer.receive(0, 0.0)) == []
+            consumer.acknowledge(held)
+            assert taken_numbers([*held, *receive(consumer, 15)]) == list(range(20))
+
     def test_no_more_is_held_than_is_fetched_ahead(
         self, broker: Broker, connect: Connect, topic: str, prefetch: int | None
     ) -> None:

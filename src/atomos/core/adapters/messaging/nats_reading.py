@@ -92,6 +92,8 @@ class NatsConsumer(Consumer):
             raise
 
     async def _receive(self, most: int, seconds: float) -> Sequence[Msg]:
+        if most == 0:  # NATS would take it for one
+            return []
         until = monotonic() + seconds
         while not self._is_closed and not self._lining.ready:
             if self._ended is not None:

@@ -78,6 +78,9 @@ class RedisConsumer(Consumer):
         until = monotonic() + seconds
         with self._lock, self._closing_on_errors():
             self._check_open()
+            if most == 0:  # Redis would take it for no limit
+                self._redis.ping()
+                return ()
             while not self._is_closed:
                 if taken := self._take(most):
                     return taken
