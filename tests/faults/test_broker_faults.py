@@ -232,8 +232,8 @@ def again_and_again(pair: Pair, passage: Passage, times: int) -> list[int]:
 
 @ON_RABBITMQ
 def test_what_a_full_queue_refuses_is_tried_again_in_order(carried: Carrier, make_pair: MakePair) -> None:
+    from atomos.core.adapters.messaging.names import QUEUE_ARGUMENTS, queue_of
     from atomos.core.adapters.messaging.rabbitmq.link import Link, place_of
-    from atomos.core.adapters.messaging.rabbitmq.topology import QUEUE_ARGUMENTS, queue_of
 
     pair = make_pair()
     prefix = pair.receiver.settings["ATOMOS_BROKER__PREFIX"]

@@ -391,6 +391,26 @@ def test_the_document_of_topics_is_printed_without_a_database_or_a_broker(
     assert "hidden" not in printed
 
 
+@pytest.mark.parametrize(
+    ("url", "address", "queue"),
+    [
+        ("amqp://127.0.0.1:1", "stock.batch-received", "shop.stock-keeper.stock.batch-received"),
+        ("redis://127.0.0.1:1", "shop:stock.batch-received", None),
+        ("nats://127.0.0.1:1", "shop.stock.batch-received", None),
+    ],
+)
+def test_the_document_of_topics_has_the_names_that_the_settings_make(
+    command: Command, monkeypatch: pytest.MonkeyPatch, url: str, address: str, queue: str | None
+) -> None:
+    monkeypatch.setenv("ATOMOS_BROKER__URL", url)
+    monkeypatch.setenv("ATOMOS_BROKER__PREFIX", "shop")
+    monkeypatch.setenv("ATOMOS_BROKER__SERVICE", "stock-keeper")
+    written = json.loads(command("asyncapi").stdout)
+    assert written["channels"]["stock.batch-received"]["address"] == address
+    received = written["operations"]["receive.stock.batch-received"]
+    assert received.get("x-queue", {}).get("name") == queue
+
+
 def test_the_document_is_that_of_the_profile_and_its_settings(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from .adapters.limits import counts_at
 from .adapters.message_log import SqlMessageLog
 from .adapters.messaging.choosing import broker_at
 from .adapters.messaging.cloud_events import CloudEvents, Mode
+from .adapters.messaging.describing import places_at
 from .adapters.migrations import History
 from .adapters.notifications import EmailNotifications, LogNotifications
 from .adapters.oidc import oidc_authenticator
@@ -191,6 +192,14 @@ class CoreContainer(containers.DeclarativeContainer):
         timeout=config.broker.timeout,
         heartbeat=config.broker.heartbeat,
         keep=config.broker.keep,
+    )
+    topic_places = providers.Factory(
+        places_at,
+        config.broker.url,
+        service=config.broker.service,
+        prefix=config.broker.prefix,
+        mode=config.broker.mode,
+        declare=config.broker.declare,
     )
     wire_form = providers.ThreadSafeSingleton(
         _form,

@@ -7,9 +7,9 @@ from contextlib import closing, contextmanager
 from typing import Any
 from uuid import uuid4
 
+from atomos.core.adapters.messaging.names import queue_of
 from atomos.core.adapters.messaging.rabbitmq import RabbitBroker
 from atomos.core.adapters.messaging.rabbitmq.link import Link, place_of
-from atomos.core.adapters.messaging.rabbitmq.topology import queue_of
 from atomos.core.service.messaging import Subscription, Topology
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
+from atomos.core.adapters.messaging.names import queue_of
 from atomos.core.adapters.messaging.rabbitmq import RabbitBroker
 from atomos.core.adapters.messaging.rabbitmq.consumer import RabbitConsumer
-from atomos.core.adapters.messaging.rabbitmq.topology import queue_of
 from atomos.core.service.messaging import (
     NotRouted,
     NotTaken,

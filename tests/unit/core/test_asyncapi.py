@@ -11,6 +11,7 @@ from flask import Blueprint, Flask
 
 from atomos.core.api import asyncapi
 from atomos.core.api.asyncapi import Wire
+from atomos.core.api.openapi import as_text
 from atomos.core.api.topics_page import add_topics, render
 from atomos.core.domain import AtLeast, Event, Example, Length, ValueObject
 from atomos.core.service import ForeignMessage, Routes, by, join, optional, translated
@@ -80,7 +81,7 @@ def test_what_is_written_is_valid_by_the_published_schema_of_cloud_events() -> N
 
 def test_each_topic_is_a_channel_with_what_is_sent_and_received() -> None:
     document = written()
-    assert list(document["channels"]) == ["shop.shipped", "bank.payments", "erp.payments"]
+    assert list(document["channels"]) == ["bank.payments", "erp.payments", "shop.shipped"]
     actions = {name: each["action"] for name, each in document["operations"].items()}
     assert actions == {
         "send.shop.shipped": "send",
@@ -89,6 +90,30 @@ def test_each_topic_is_a_channel_with_what_is_sent_and_received() -> None:
     }
     assert "`order`" in document["operations"]["send.shop.shipped"]["description"]
     assert "payments:write" in document["operations"]["receive.bank.payments"]["description"]
+
+
+def test_the_text_is_the_same_in_whichever_order_the_tables_have_it() -> None:
+    publishes: Any = {Shipped: "shop.shipped", Paid: "shop.paid", Weighed: "shop.shipped"}
+    subscribes: Any = {"z.paid": [Paid, Weighed], "a.paid": Paid, "m.paid": translated(read_erp)}
+    turned = {
+        name: tuple(reversed(each)) if isinstance(each, list) else each
+        for name, each in reversed(subscribes.items())
+    }
+    one = join(shop=[Routes(publishes=publishes, subscribes=subscribes)])
+    other = join(shop=[Routes(subscribes=turned), Routes(publishes=dict(reversed(publishes.items())))])
+    texts = [as_text(asyncapi.document(each, title="Shop", version="1")) for each in (one, other)]
+    assert texts[0] == texts[1]
+    document = json.loads(texts[0])
+    components = document["components"]
+    for named in (
+        document["channels"],
+        document["operations"],
+        components["messages"],
+        components["schemas"],
+    ):
+        assert list(named) == sorted(named)
+    for channel in document["channels"].values():
+        assert list(channel["messages"]) == sorted(channel["messages"])
 
 
 def test_a_message_is_a_cloud_event_whose_data_are_the_fields() -> None:
@@ -148,7 +173,7 @@ def test_events_of_one_name_in_two_contexts_have_each_their_schema() -> None:
     document = asyncapi.document(routes, title="Shop", version="1")
     data = [each["payload"]["properties"]["data"] for each in document["components"]["messages"].values()]
     fields = [document["components"]["schemas"][each["$ref"].rpartition("/")[2]] for each in data]
-    assert [list(each["properties"]) for each in fields] == [["order"], ["cheque"]]
+    assert [list(each["properties"]) for each in fields] == [["cheque"], ["order"]]
 
 
 def test_an_event_that_http_has_no_form_for_is_told_without_its_fields() -> None:

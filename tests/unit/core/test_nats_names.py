@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atomos.core.adapters.messaging.nats_wire import headers_of, message_of, size_of, stream_of
+from atomos.core.adapters.messaging.names import stream_of
+from atomos.core.adapters.messaging.nats_wire import headers_of, message_of, size_of
 from atomos.core.service.messaging import WireMessage
 
 SUBJECTS = st.text(alphabet="ab._-=5FA/é", min_size=1, max_size=8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import cleandoc
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from apispec import APISpec
 
 from ..domain.messages import Message
 from ..service.cloud_events import type_of
+from ..service.messaging import TopicPlace
 from ..service.routes import JoinedRoutes, Route, topic_of
 from ..service.translating import Translation
 from .kinds import Unfit
@@ -54,10 +55,14 @@ _SUMMARIES = {"send": "Publishes to {topic}.", "receive": "Reads {topic}."}
 
 
 class Wire(NamedTuple):
-    """How events travel: where the broker is (None: in a database), and in which mode of CloudEvents."""
+    """How events travel: where the broker is (None: that is not told), and in which mode of CloudEvents.
+
+    `place` says where a topic is on it.
+    """
 
     url: str | None = None
     mode: Literal["structured", "binary"] = "structured"
+    place: Callable[[str], TopicPlace] = TopicPlace
 
 
 def document(
@@ -70,7 +75,7 @@ def document(
 ) -> dict[str, Any]:
     """Write the document of every topic that is published to or read. No credentials are in it."""
     spec = APISpec(title, version, OPENAPI, plugins=[Described(schema_name_resolver=named)])
-    rows = list(_rows(routes))
+    rows = _rows(routes)
     messages = _messages(rows, wire, spec)
     schemas = spec.to_dict().get("components", {}).get("schemas", {})
     for schema in schemas.values():
@@ -81,16 +86,18 @@ def document(
         "info": {"title": title, "version": version, **({"description": description} if description else {})},
         **_servers(wire),
         "defaultContentType": STRUCTURED if wire.mode == "structured" else JSON,
-        "channels": {topic: _channel(topic, rows) for topic in dict.fromkeys(topic for topic, _ in rows)},
-        "operations": dict(_operations(rows, routes)),
-        "components": {"messages": messages, "schemas": schemas},
+        "channels": {
+            topic: _channel(topic, rows, wire) for topic in dict.fromkeys(topic for topic, _ in rows)
+        },
+        "operations": dict(sorted(_operations(rows, routes, wire))),
+        "components": {"messages": dict(sorted(messages.items())), "schemas": dict(sorted(schemas.items()))},
     }
 
 
-def _rows(routes: JoinedRoutes) -> Iterator[tuple[str, Route]]:
-    for row in routes.rows:
-        if row.kind in ("topic", "subscription"):
-            yield topic_of(row.name), row
+def _rows(routes: JoinedRoutes) -> list[tuple[str, Route]]:
+    """Give what is published and read, by topic and message: where a table says it changes no text."""
+    rows = [(topic_of(row.name), row) for row in routes.rows if row.kind in ("topic", "subscription")]
+    return sorted(rows, key=lambda each: (each[0], _key(each[1]), each[1].kind, each[1].context))
 
 
 def _key(row: Route) -> str:
@@ -99,21 +106,25 @@ def _key(row: Route) -> str:
     return type_of(row.message.wire_name, row.message.wire_version)
 
 
-def _channel(topic: str, rows: Sequence[tuple[str, Route]]) -> dict[str, Any]:
+def _channel(topic: str, rows: Sequence[tuple[str, Route]], wire: Wire) -> dict[str, Any]:
     keys = dict.fromkeys(_key(row) for of, row in rows if of == topic)
+    place = wire.place(topic)
     return {
-        "address": topic,
+        "address": place.address,
+        **({"description": place.how} if place.how else {}),
         "messages": {key: {"$ref": f"#/components/messages/{key}"} for key in keys},
+        **place.channel,
     }
 
 
 def _operations(
-    rows: Sequence[tuple[str, Route]], routes: JoinedRoutes
+    rows: Sequence[tuple[str, Route]], routes: JoinedRoutes, wire: Wire
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     for kind, action in (("topic", "send"), ("subscription", "receive")):
         for topic in dict.fromkeys(topic for topic, row in rows if row.kind == kind):
             its = [row for of, row in rows if of == topic and row.kind == kind]
             said = list(dict.fromkeys(sentence for row in its for sentence in _said(row, routes)))
+            place, keys = wire.place(topic), dict.fromkeys(map(_key, its))
             yield (
                 f"{action}.{topic}",
                 {
@@ -121,7 +132,8 @@ def _operations(
                     "channel": {"$ref": f"#/channels/{topic}"},
                     "summary": _SUMMARIES[action].format(topic=topic),
                     **({"description": " ".join(said)} if said else {}),
-                    "messages": [{"$ref": f"#/channels/{topic}/messages/{_key(row)}"} for row in its],
+                    "messages": [{"$ref": f"#/channels/{topic}/messages/{key}"} for key in keys],
+                    **(place.send if kind == "topic" else place.receive),
                 },
             )
 

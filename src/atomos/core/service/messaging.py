@@ -13,6 +13,8 @@ from .ports import Outside, Unavailable
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 """A message without headers."""
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 class WireMessage(NamedTuple):
     """A message as a broker carries it. `content_type` is the media type of `body`, None where nobody said.
@@ -47,6 +49,20 @@ class Topology(NamedTuple):
 
     topics: tuple[str, ...]
     subscriptions: tuple[Subscription, ...]
+
+
+class TopicPlace(NamedTuple):
+    """Where a topic is on a broker, for whoever has no Atomos.
+
+    `address` is what it is called there, and `how` says what to do with it. The others are what AsyncAPI has of it
+    beside that (bindings, and extensions `x-...`): of the channel, and of who sends and who receives.
+    """
+
+    address: str
+    how: str = ""
+    channel: Mapping[str, Any] = _NOTHING
+    send: Mapping[str, Any] = _NOTHING
+    receive: Mapping[str, Any] = _NOTHING
 
 
 class NotRouted(DomainError):

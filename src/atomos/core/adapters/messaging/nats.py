@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...service.messaging import Broker, Consumer, Outcome, Subscription, Topology, WireMessage
+from .names import stream_of, subject_of
 from .nats_link import Link, Session
 from .nats_places import Place, keep_place, made_elsewhere, make_stream, take_place
 from .nats_publishing import publish
 from .nats_reading import NatsConsumer
-from .nats_wire import stream_of
 
 _DAY_SECONDS = 86_400.0
 
@@ -110,7 +110,7 @@ class NatsBroker(Broker):
         return consumer
 
     def _subject(self, topic: str) -> str:
-        return f"{self._prefix}.{topic}" if self._prefix else topic
+        return subject_of(self._prefix, topic)
 
     def _place(self, subscription: Subscription) -> Place:
         subject = self._subject(subscription.topic)

@@ -9,12 +9,12 @@ from nats.js import api
 from nats.js.errors import BadRequestError, NotFoundError
 
 from ...service.ports import Unavailable
+from .names import READER_SIGN
 from .nats_link import Session
 
 ACK_WAIT_SECONDS = 300.0
 """A consumer gives again what was not acknowledged within so many seconds."""
 
-_SIGN = "+"
 _IN_USE = 10058
 _WINDOW_SECONDS = 120.0
 
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
     def consumer(self, number: int) -> str:
         """Name the consumer of a reader: the first is `service+1`. Zero is one that was made elsewhere: `service`."""
-        return f"{self.service}{_SIGN}{number}" if number else self.service
+        return f"{self.service}{READER_SIGN}{number}" if number else self.service
 
 
 async def make_stream(session: Session, stream: str, subject: str, keep_seconds: float) -> None:
@@ -127,7 +127,7 @@ async def _numbers(session: Session, place: Place) -> list[int]:
         names += page["consumers"] or []
         if not page["consumers"] or len(names) >= page["total"]:
             break
-    begin = place.service + _SIGN
+    begin = place.service + READER_SIGN
     numbers = [
         int(each[len(begin) :]) for each in names if each.startswith(begin) and each[len(begin) :].isdecimal()
     ]

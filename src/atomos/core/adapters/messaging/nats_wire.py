@@ -1,8 +1,7 @@
-"""Messages as NATS carries them: names of streams, headers, and texts that a header would not keep."""
+"""Messages as NATS carries them: headers, and texts that a header would not keep."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
@@ -12,23 +11,9 @@ CONTENT_TYPE, KEY, ID = "content-type", "atomos-key", "Nats-Msg-Id"
 QUOTED = "atomos-quoted"
 """The header that names those whose texts are percent-encoded, because NATS would have changed them."""
 
-_OTHER = re.compile(r"[^A-Za-z0-9-]")
 _FRAME = len("NATS/1.0\r\n\r\n")
 _LINE = len(": \r\n")
 _OWN = "nats-"
-
-
-def stream_of(subject: str) -> str:
-    """Name the stream of a subject: a dot becomes `_`, and what else a name may not have its code, as in `=5F`.
-
-    Two subjects never have one stream.
-    """
-    return _OTHER.sub(lambda found: "_" if found[0] == "." else quote_all(found[0], "="), subject)
-
-
-def quote_all(text: str, sign: str = "%") -> str:
-    """Write every byte of a text as its code."""
-    return "".join(f"{sign}{byte:02X}" for byte in text.encode())
 
 
 def headers_of(message: WireMessage) -> dict[str, str]:

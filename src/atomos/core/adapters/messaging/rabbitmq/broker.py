@@ -18,6 +18,7 @@ from ....service.messaging import (
     Topology,
     WireMessage,
 )
+from ..names import exchange_of, queue_of
 
 if TYPE_CHECKING:
     from .consumer import RabbitConsumer
@@ -30,7 +31,6 @@ LARGEST = 128 * 1024 * 1024
 """The largest message, in bytes, that RabbitMQ 3 takes unless it is told otherwise; RabbitMQ 4 takes 16 MiB."""
 
 _LIBRARIES = ("kombu", "amqp")
-_UNNAMED = "amq.topic"
 _SENT_TOGETHER, _BYTES_TOGETHER = 500, 4 * 1024 * 1024
 
 
@@ -78,7 +78,7 @@ class RabbitBroker(Broker):
         self._place = place_of(url, timeout, heartbeat)
         self._pool = Pool(self._place)
         self._consumers: WeakSet[RabbitConsumer] = WeakSet()
-        self._prefix, self._exchange = exchange, exchange or _UNNAMED
+        self._prefix, self._exchange = exchange, exchange_of(exchange)
         self._declares, self._batch, self._largest = declare, batch, largest
 
     def publish(self, topic: str, messages: Sequence[WireMessage]) -> Sequence[Outcome]:
@@ -93,7 +93,6 @@ class RabbitBroker(Broker):
     def consume(self, subscription: Subscription) -> Consumer:
         """Begin to read a subscription's queue; while another one reads it, nothing comes."""
         from .consumer import RabbitConsumer
-        from .topology import queue_of
 
         consumer = RabbitConsumer(self._place, queue_of(self._prefix, subscription), self._batch)
         self._consumers.add(consumer)

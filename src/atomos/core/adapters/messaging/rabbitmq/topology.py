@@ -7,11 +7,9 @@ from typing import Any
 
 from amqp.exceptions import NotFound
 
-from ....service.messaging import Subscription, Topology
+from ....service.messaging import Topology
+from ..names import QUEUE_ARGUMENTS, queue_of
 from .link import Link
-
-QUEUE_ARGUMENTS = {"x-queue-type": "quorum", "x-single-active-consumer": True}
-"""How the queue of a subscription is made: kept by several nodes, and read by one consumer at a time."""
 
 NO_LIMIT = {"x-delivery-limit": -1}
 """What is added for RabbitMQ 4 and later, which otherwise drop a message at its 21st delivery.
@@ -20,11 +18,6 @@ RabbitMQ 3 has no such limit unless it is told one, and takes a negative one for
 """
 
 _FIRST_WITH_LIMIT = 4
-
-
-def queue_of(prefix: str, subscription: Subscription) -> str:
-    """Name the queue of a subscription."""
-    return ".".join(filter(None, (prefix, subscription.service, subscription.topic)))
 
 
 def declare(link: Link, exchange: str, prefix: str, topology: Topology) -> None:
