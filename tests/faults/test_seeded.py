@@ -72,6 +72,7 @@ def test_a_broken_invariant_is_said_with_the_seed_and_ends_the_command_with_one(
     assert report["broken"] == ["the check saw numbers, and did not like them"]
     assert report["seed"] == 7
     assert sum(report["killed"].values()) == 1
+    assert [each["seconds"] for each in report["slowest"]] == sorted(report["recoveries"])[::-1][:3]
     assert "seed 7" in result.stderr
 
 

@@ -14,6 +14,7 @@ from atomos.testing.faults.databases import can_write
 from atomos.testing.faults.ledger.deeds import Book
 from atomos.testing.faults.ledger.messages import Deposited
 from atomos.testing.faults.nursery import _Keeper
+from atomos.testing.faults.recovery import Recovery, Step
 from atomos.testing.faults.strikes import Strikes
 
 
@@ -46,6 +47,17 @@ def test_a_report_says_how_long_recoveries_took() -> None:
     assert few.usual == 16.0, "not one that half of them exceeded"
     nothing = report._replace(recoveries=())
     assert (nothing.median, nothing.usual, nothing.worst) == (None, None, None)
+
+
+def test_a_slow_recovery_is_told_in_one_line() -> None:
+    steps = (Step(0.04, "held by 7, which was hit"), Step(15.02, "held by 8"))
+    assert str(Recovery(21.5, "kill at commit.after", 7, "mail", steps)) == (
+        "21.5 s, mail in the hands of process 7 (kill at commit.after): "
+        "from 0.0 s held by 7, which was hit; from 15.0 s held by 8"
+    )
+    assert str(Recovery(0.1, "stop", 7, "mail", ())) == (
+        "0.1 s, mail in the hands of process 7 (stop): nobody looked"
+    )
 
 
 def test_what_a_failpoint_did_is_told_once_and_what_came_late_is_told_then() -> None:

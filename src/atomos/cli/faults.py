@@ -108,7 +108,11 @@ def faults(
         with Scenario(folder, url, app=own, settings=settings, home=home) as scenario:
             report = Run(scenario, seed, kills, workers, tell=say)(load, verdict)
     if as_json:
-        say_json({**report._asdict(), "median": report.median, "usual": report.usual, "worst": report.worst})
+        slowest = [
+            {**each._asdict(), "steps": [step._asdict() for step in each.steps]} for each in report.slowest
+        ]
+        summed_up = {"median": report.median, "usual": report.usual, "worst": report.worst}
+        say_json({**report._asdict(), **summed_up, "slowest": slowest})
     else:
         _say(report)
     if report.broken:
@@ -150,6 +154,11 @@ def _say(report: Report) -> None:
             ("took", f"{report.seconds:.0f} s"),
         ]
     )
+    if report.slowest:
+        click.echo("\nThe slowest, and what the last row of each waited for:")
+        for slow in report.slowest:
+            click.echo(f"  {slow}")
+        click.echo()
     for each in report.broken:
         click.echo(f"broken: {each}")
     click.echo(

@@ -18,7 +18,7 @@ from atomos.testing.processes import wait_until
 from .blows import Blow, blows
 from .databases import can_write
 from .load import Drive, Load
-from .recovery import Recoveries
+from .recovery import Recoveries, Recovery
 from .strikes import Strikes, Struck
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _READY_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
 _MOST_WAITING = 600
 _LOAD_PAUSE = 0.01
+_MOST_NAMED = 3
 
 
 class Report(NamedTuple):
@@ -45,7 +46,8 @@ class Report(NamedTuple):
     `killed` counts processes by what killed them, `others` counts stops and terminations. `recoveries` has, for
     each killed or stopped worker that had deliveries in hand, the seconds until the last of them was done, without
     those in which a stopped one kept all others from writing (SQLite has one writer): `still` is how many these
-    were. `numbers` is how many numbers of the load were accepted, `seconds` what all of it took.
+    were; `slowest` names the three that took longest. `numbers` is how many numbers of the load were accepted,
+    `seconds` what all of it took.
     """
 
     seed: int
@@ -58,6 +60,7 @@ class Report(NamedTuple):
     deliveries: int
     seconds: float
     broken: tuple[str, ...]
+    slowest: tuple[Recovery, ...] = ()
 
     @property
     def median(self) -> float | None:
@@ -134,6 +137,7 @@ class Run:
             self._scenario.number("select count(*) from atomos_delivery"),
             monotonic() - began,
             broken,
+            self._recoveries.slowest(_MOST_NAMED),
         )
 
     def _numbers(self) -> Iterator[int]:
@@ -200,7 +204,7 @@ class Run:
     def _stop(self, process: int, blow: Blow) -> None:
         self._others[blow.kind] += 1
         self._send(process, signal.SIGSTOP)
-        self._recoveries.hurt(process)
+        self._recoveries.hurt(process, str(blow))
         seconds = blow.leases * self._scenario.lease
         now = monotonic()
         self._stopped[process] = _Stop(now + seconds, None if can_write(self._scenario.database_url) else now)
@@ -229,7 +233,7 @@ class Run:
             self._end_stop(worker.pid)
             if worker.exit_code == -signal.SIGKILL:
                 self._killed[self._blow] += 1
-                self._recoveries.hurt(worker.pid)
+                self._recoveries.hurt(worker.pid, self._blow)
                 self._tell(f"{self._killed.total()}: {self._blow}: process {worker.pid}")
         self._scenario.tend()
         for struck in self._strikes.new():
