@@ -13,6 +13,7 @@ from atomos.core.adapters.messaging.cloud_events import CloudEvents
 from atomos.core.adapters.messaging.database import DatabaseBroker
 from atomos.core.domain import Event, Message
 from atomos.core.service import (
+    Backoff,
     Broker,
     Consumer,
     Envelope,
@@ -41,6 +42,9 @@ from atomos.testing import MovedClock
 from atomos.testing.probing import SilentMeter
 
 from .worker_samples import FAST
+
+PATIENT = FAST._replace(backoff=Backoff(attempts=3, first=0.5, cap=1.0))
+"""So that nothing is tried again within one drain, on a busy machine either."""
 
 
 class Letter(Message):
@@ -214,7 +218,7 @@ class Post:
             self.bus,
             self.deliveries,
             self.wake,
-            FAST._replace(**{"lease": self.reading.lease, **settings}),
+            PATIENT._replace(**{"lease": self.reading.lease, **settings}),
             broker=lambda: self.broker,
             reading=self.reading,
         )

@@ -132,13 +132,38 @@ def test_while_the_broker_is_away_nothing_is_given_up_and_nothing_counts(
 
 
 def test_an_unexpected_error_is_no_loss_either(post: Post, broker: ScriptedBroker) -> None:
-    def breaks(_: Any) -> None:
-        raise ZeroDivisionError
+    errors = [ZeroDivisionError()]
 
-    broker.answer = breaks
+    def breaks_once(_: Any) -> None:
+        if errors:
+            raise errors.pop()
+
+    broker.answer = breaks_once
     send(post, 1)
     post.drain()
-    ((status, attempts),) = post.states("topic:post.posted")
-    assert (status, attempts) == ("retrying", 0)
-    (errors,) = post.look("select errors from atomos_delivery")
-    assert "ZeroDivisionError" in str(errors)
+    post.clock.move(minutes=1)
+    post.drain()
+
+    assert broker.numbers("post.posted") == [1]
+    ((status, said),) = post.look("select status, errors from atomos_delivery")
+    assert status == "done" and "ZeroDivisionError" in str(said)
+
+
+def test_a_message_that_cannot_be_sent_is_given_up_and_the_others_go_on(
+    post: Post, broker: ScriptedBroker
+) -> None:
+    def break_at(event: dict[str, Any]) -> None:
+        if event["data"]["number"] == 2:
+            raise RuntimeError("the library does not take it")
+
+    broker.answer = break_at
+    for number in range(6):
+        send(post, number, box="ab"[number % 2])
+    for _ in range(5):
+        post.drain()
+        post.clock.move(minutes=1)
+
+    assert broker.numbers("post.posted") == [0, 1, 3, 5]
+    assert [status for status, _ in post.states("topic:post.posted")] == [
+        "done", "done", "parked", "done", "ready", "done",
+    ]  # fmt: skip

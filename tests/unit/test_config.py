@@ -302,6 +302,41 @@ class TestFiles:
         assert mistake.expected == expected
         assert mistake.source == f"{tmp_path.as_posix()}/default.toml"
 
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://host/shop",
+            "redis://host:port/0",
+            "rediss://host:70000/0",
+            "nats://host:abc",
+            "nats://one:4222,nats://two:x",
+            "amqp://guest:gu#st@host/",
+            "amqp://host:0/",
+            "amqp://[::1/",
+        ],
+    )
+    def test_a_broker_has_a_port_that_is_one(self, tmp_path: Path, url: str) -> None:
+        (mistake,) = refused(folder=written(tmp_path, default=f'broker.url = "{url}"')).mistakes
+        assert mistake.key == "broker.url"
+        assert "a port from 1 to 65535" in mistake.expected and "%40" in mistake.expected
+        assert "gu#st" not in str(mistake)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://:p%40ss@host:6379/15?protocol=2",
+            "redis://host",
+            "rediss://[::1]:6380",
+            "nats://a:b@one:4222,nats://two",
+            "tls://host/",
+            "amqp://guest:guest@host:5672//",
+            "amqps://host/%2Fshop?heartbeat=1",
+        ],
+    )
+    def test_each_spelling_of_a_broker_is_one(self, tmp_path: Path, url: str) -> None:
+        settings = loaded(folder=written(tmp_path, default=f'broker.url = "{url}"'))
+        assert settings.broker.url == url
+
     def test_a_whole_number_of_seconds_is_a_number(self, tmp_path: Path) -> None:
         assert loaded(folder=written(tmp_path, default="delivery.poll = 1")).delivery.poll == 1.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from .kinds import Between, Count, Days, Form, Seconds
+from .kinds import REDIS, Between, Count, Days, Form, Seconds, Server
 from .showing import without_secrets
 
 BrokerUrl = Annotated[
@@ -14,6 +14,10 @@ BrokerUrl = Annotated[
         "amqp://USER:PASSWORD@HOST/VHOST (or amqps), redis://HOST:PORT/NUMBER (or rediss), nats://HOST:PORT (or tls), "
         "or the URL of a database: sqlite:///FILE, postgresql://...",
         r"(amqps?|rediss?|nats|tls)://.+|sqlite:///(?!(:memory:)?(\?|$)|file:)[^?].*|postgresql(\+psycopg)?://.*",
+    ),
+    Server(
+        "the URL of a server with a port from 1 to 65535, and the number of a database where it is a Redis",
+        REDIS | {"amqp": ".*", "amqps": ".*", "nats": "/?", "tls": "/?"},
     ),
 ]
 """Where a broker is."""
@@ -48,7 +52,7 @@ class BrokerSettings:
 
     declare: bool = True
     """Whether exchanges, queues, streams and groups are made where they are not there. Default: true; false where
-    they are managed elsewhere: `atomos verify --broker` says what there has to be."""
+    they are managed elsewhere: `atomos verify` says what there has to be."""
 
     prefix: Prefix = "atomos"
     """The name of the exchange (RabbitMQ), and what stands before the names of streams (Redis, NATS)."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from ..core.domain import AtLeast, Length
 
@@ -35,6 +37,30 @@ class Form:
     def problem(self, value: str) -> str | None:
         """Say which form is wanted, or None. The text is not repeated: it may hold a password."""
         return None if re.fullmatch(self.expression, value) else f"must be {self.said}"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The URL of a server, or several with commas between them: a port that is one, and a path as `paths` has it.
+
+    `paths` are regular expressions by scheme; a URL of another scheme is let pass.
+    """
+
+    said: str
+    paths: Mapping[str, str] = field(hash=False)
+
+    def problem(self, value: str) -> str | None:
+        """Say what is wrong, or None. The text is not repeated: it may hold a password."""
+        if value.partition(":")[0] not in self.paths or all(map(self._is_one, value.split(","))):
+            return None
+        return f"must be {self.said}; what is special in user or password is written as %40, %2F and so on"
+
+    def _is_one(self, text: str) -> bool:
+        try:
+            url = urlsplit(text)
+            return url.port != 0 and re.fullmatch(self.paths[url.scheme], url.path) is not None
+        except (KeyError, ValueError):  # urlsplit says the one of a port, and of what is no host
+            return False
 
 
 # Databases count timeouts in whole milliseconds and read 0 as "no limit": less than one would switch it off.
@@ -80,7 +106,14 @@ Rate = Annotated[
 ]
 """How often: so many in a time."""
 
-CountsUrl = Annotated[str, Form("redis://HOST:PORT/NUMBER or rediss://...", r"rediss?://.+")]
+REDIS = {"redis": "/?[0-9]*", "rediss": "/?[0-9]*"}
+"""The path of a Redis' URL: the number of a database, or nothing."""
+
+CountsUrl = Annotated[
+    str,
+    Form("redis://HOST:PORT/NUMBER or rediss://...", r"rediss?://.+"),
+    Server("redis://HOST:PORT/NUMBER, with a port up to 65535 and the number of a database", REDIS),
+]
 """A Redis that counts."""
 
 Hourly = Annotated[float, Between(0, 86_400)]

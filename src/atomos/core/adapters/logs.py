@@ -13,7 +13,7 @@ from structlog.typing import EventDict, Processor
 
 from ..service.concealing import concealed, hide, known_secrets
 
-QUIET = ("alembic", "httpcore2", "httpx2", "sqlalchemy")
+QUIET = ("alembic", "amqp", "httpcore2", "httpx2", "sqlalchemy")
 """Libraries that are heard from `warning` on; `database.echo` shows statements all the same."""
 
 FROM_LIBRARIES = "library.logged"

@@ -13,6 +13,7 @@ from .failpoints import failpoint
 from .in_hand import Run, Tray
 from .messaging import Broker, NotRouted, Outcome
 from .plans import Flow
+from .ports import Unavailable
 from .receiving import WireForm
 from .routes import topic_of
 
@@ -85,21 +86,36 @@ class Publishing:
         """Publish runs of readable rows, in the order of their commits, and wait for every confirmation.
 
         What stands behind a refused row of its key was sent with it, unless the route says `in_step`: then of each
-        key one message at a time is sent, and nothing behind one that was refused.
+        key one message at a time is sent, and nothing behind one that was refused. An unexpected error is of one
+        message: they are sent one by one then, what had been sent before once more.
         """
-        sent, policy = _Sent(), self._flow.recipient(recipient).policy
-        waves = _in_step(runs) if policy.in_step else iter([list(runs)])
+        sent = _Sent()
+        waves = _in_step(runs) if self._flow.recipient(recipient).policy.in_step else iter([list(runs)])
         for wave in waves:
-            going = sorted(sent.sendable(wave), key=lambda row: row.fence.seq)
             try:
-                outcomes = self._send(recipient, going)
-            except Exception as error:  # noqa: BLE001 - whatever it is, none of these was confirmed
+                self._publish(recipient, sorted(sent.sendable(wave), key=lambda row: row.fence.seq), sent)
+            except Unavailable as error:
                 left = tuple(filter(None, (sent.undone(run) for run in runs if not sent.is_refused(run))))
                 return Published(tuple(sent.done), sent.refused(runs), left, error)
-            for row, outcome in zip(going, outcomes, strict=True):
-                dropped = policy.optional and isinstance(outcome, NotRouted)
-                sent.note(row, None if dropped else outcome)
         return Published(tuple(sent.done), sent.refused(runs))
+
+    def _publish(self, recipient: str, rows: Sequence[Claimed], sent: _Sent) -> None:
+        outcomes: Sequence[Exception | None]
+        try:
+            outcomes = self._send(recipient, rows)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is said of one message
+            if len(rows) > 1:
+                # It must not keep the others waiting.
+                for row in rows:
+                    self._publish(recipient, tuple(sent.sendable([(row,)])), sent)
+                return
+            outcomes = [error]
+        is_optional = self._flow.recipient(recipient).policy.optional
+        for row, outcome in zip(rows, outcomes, strict=True):
+            dropped = is_optional and isinstance(outcome, NotRouted)
+            sent.note(row, None if dropped else outcome)
 
     def _send(self, recipient: str, rows: Sequence[Claimed]) -> Sequence[Outcome]:
         if not rows:
@@ -137,7 +153,7 @@ class _Sent:
         self._errors: dict[int, Exception] = {}
         self._keys: set[str | None] = set()
 
-    def note(self, row: Claimed, outcome: Outcome) -> None:
+    def note(self, row: Claimed, outcome: Exception | None) -> None:
         if outcome is None:
             self.done.append(row)
             self._seqs.add(row.fence.seq)

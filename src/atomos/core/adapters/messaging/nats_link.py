@@ -25,9 +25,6 @@ from nats.js.errors import APIError
 
 T = TypeVar("T")
 
-AWAY = "NATS does not answer: it refused a connection, closed it, or did not reply in time."
-"""What is said of a NATS that is away."""
-
 _PING_SECONDS = 10
 _AGAIN_SECONDS = 0.05
 _MORE_SECONDS = 5.0
@@ -93,6 +90,11 @@ class Link:
     def __init__(self, url: str, timeout: float) -> None:
         self.timeout = timeout
         self._url = url
+        hosts = ", ".join(each.rpartition("@")[2].rpartition("//")[2].rstrip("/") for each in url.split(","))
+        self._away = (
+            f"NATS at {hosts} (broker.url) does not answer: it refused a connection, closed it, or did not reply in "
+            "time."
+        )
         self._start = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -140,7 +142,7 @@ class Link:
     async def _run(self, work: Work[T], on: Session | None, seconds: float) -> T:
         session = on or await self._connected()
         if session.lost.done():
-            raise Unavailable(AWAY)
+            raise Unavailable(self._away)
         task = asyncio.ensure_future(work(session))
         both: set[asyncio.Future[Any]] = {task, session.lost}
         await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -154,9 +156,9 @@ class Link:
             raise Unavailable(f"NATS takes no such name, {str(error).removeprefix('nats: ')}.") from error
         except (Error, OSError, TimeoutError) as error:
             await self._leave(session)
-            raise Unavailable(AWAY) from error
+            raise Unavailable(self._away) from error
         await self._leave(session)
-        raise Unavailable(AWAY)
+        raise Unavailable(self._away)
 
     async def _connected(self) -> Session:
         async with self._connect:
@@ -179,7 +181,7 @@ class Link:
                 raise
             if "authorization" in str(error).lower():
                 raise Unavailable("NATS refused the user or the password: correct broker.url.") from error
-            raise Unavailable(AWAY) from error
+            raise Unavailable(self._away) from error
         return session
 
     async def _join(self, client: Client, session: Session) -> None:

@@ -181,7 +181,7 @@ class RedisConsumer(Consumer):
     @contextmanager
     def _closing_on_errors(self) -> Iterator[None]:
         try:
-            with told_plainly(f"read {self._reads.key} as {self._reads.group}"):
+            with told_plainly(self._redis, f"read {self._reads.key} as {self._reads.group}"):
                 yield
         except Unavailable:
             self._is_closed = True

@@ -71,7 +71,7 @@ class RedisBroker(Broker):
         pipeline = self._redis.pipeline(transaction=False)
         for number in sent:
             pipeline.execute_command("XADD", key, "NOMKSTREAM", "*", *_flat(messages[number]))
-        with told_plainly("take messages"):
+        with told_plainly(self._redis, "take messages"):
             replies = pipeline.execute(raise_on_error=False)
         for number, reply in zip(sent, replies, strict=True):
             outcomes[number] = self._outcome(reply, topic, key)
@@ -81,7 +81,7 @@ class RedisBroker(Broker):
         """Begin to read a subscription, with what its service has not acknowledged. Raises `Unavailable`."""
         key = self._key(subscription.topic)
         reads = Reads(key, subscription.service, self._declares, self._batch, self._timeout)
-        with told_plainly("answer"):
+        with told_plainly(self._redis, "answer"):
             own = client_of(self._url, self._timeout, single=True)
         consumer = RedisConsumer(own, self._redis, reads)
         self._consumers.add(consumer)
@@ -92,7 +92,7 @@ class RedisBroker(Broker):
         """Make the stream and the group of every subscription that is not there. Raises `Unavailable`."""
         if not self._declares:
             return
-        with told_plainly("make a consumer group"):
+        with told_plainly(self._redis, "make a consumer group"):
             for each in topology.subscriptions:
                 make_group(self._redis, self._key(each.topic), each.service)
 
@@ -113,7 +113,7 @@ class RedisBroker(Broker):
 
     def check(self) -> None:
         """Ask Redis for a sign of life. Raises `Unavailable`."""
-        with told_plainly("answer"):
+        with told_plainly(self._redis, "answer"):
             self._redis.ping()
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class RedisBroker(Broker):
         """
         if all(len(each.body) <= _LEAST_BYTES for each in messages):
             return MOST_BYTES
-        with told_plainly("answer"), suppress(redis.ResponseError):
+        with told_plainly(self._redis, "answer"), suppress(redis.ResponseError):
             return int(self._redis.config_get(_LIMIT).get(_LIMIT, MOST_BYTES))
         return MOST_BYTES
 

@@ -18,7 +18,7 @@ try:
 except ImportError as missing:
     raise MissingExtra("redis", "broker.url is a Redis") from missing
 
-__all__ = ["AWAY", "Fields", "client_of", "fields_of", "message_of", "redis", "told_plainly"]
+__all__ = ["Fields", "client_of", "fields_of", "message_of", "redis", "told_plainly"]
 
 Fields = Mapping[bytes, bytes]
 """The fields of an entry: `body`, and where there is one `content-type`, `key`, `id`; `h:NAME` for each header."""
@@ -26,9 +26,6 @@ Fields = Mapping[bytes, bytes]
 _BODY, _CONTENT_TYPE, _KEY, _ID = b"body", b"content-type", b"key", b"id"
 _HEADER = b"h:"
 _LOST = re.compile("NOGROUP|UNBLOCKED|no such key")
-
-AWAY = "Redis does not answer: it refused a connection, closed it, or did not reply in time."
-"""What is said of a Redis that is away."""
 
 
 def client_of(url: str, timeout: float, *, single: bool = False) -> Any:
@@ -71,18 +68,28 @@ def message_of(fields: Fields) -> WireMessage:
 
 
 @contextmanager
-def told_plainly(doing: str) -> Iterator[None]:
+def told_plainly(client: Any, doing: str) -> Iterator[None]:
     """Turn what the library raises into `Unavailable`; `doing` is what was tried, for the sentence."""
     try:
         yield
     except redis.AuthenticationError as error:
-        raise Unavailable("Redis refused the user or the password: correct broker.url.") from error
+        raise Unavailable(f"{_name(client)} refused the user or the password: correct broker.url.") from error
     except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-        raise Unavailable(AWAY) from error
+        raise Unavailable(
+            f"{_name(client)} (broker.url) does not answer: it refused a connection, closed it, or did not reply in "
+            "time."
+        ) from error
     except redis.ResponseError as error:
         if _LOST.search(str(error)):
-            raise Unavailable(f"Redis could not {doing}: the stream or its group is not there.") from error
-        raise Unavailable(f"Redis could not {doing}: {str(error).rstrip('.')}.") from error
+            raise Unavailable(
+                f"{_name(client)} could not {doing}: the stream or its group is not there."
+            ) from error
+        raise Unavailable(f"{_name(client)} could not {doing}: {str(error).rstrip('.')}.") from error
+
+
+def _name(client: Any) -> str:
+    said = client.connection_pool.connection_kwargs
+    return f"Redis at {said.get('path') or '{}:{}'.format(said.get('host', 'localhost'), said.get('port', 6379))}"
 
 
 def _text(raw: bytes) -> str:
