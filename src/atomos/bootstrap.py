@@ -103,9 +103,9 @@ class Atomos:
 
     def topics_document(self, *, served: bool = False) -> str:
         """Write the AsyncAPI document; nothing is opened. One that is served does not say where the broker is."""
-        broker = self.settings.broker
-        place = self.container.core.topic_places(host=not served)
-        wire = asyncapi.Wire(None if served else broker.url, broker.mode, place)
+        core, broker = self.container.core, self.settings.broker
+        url, place = None if served else broker.url, core.topic_places(host=not served)
+        wire = asyncapi.Wire(url, broker.mode, place, core.wire_form().source)
         return as_text(asyncapi.document(self.bus.flow.routes, wire=wire, **self._title))
 
     def refuse_unprotected(self, *, debug: bool = False) -> None:

@@ -407,6 +407,8 @@ def test_the_document_of_topics_has_the_names_that_the_settings_make(
     monkeypatch.setenv("ATOMOS_BROKER__SERVICE", "stock-keeper")
     written = json.loads(command("asyncapi").stdout)
     assert written["channels"]["stock.batch-received"]["address"] == address
+    sent = written["components"]["messages"]["allocation.went-out-of-stock"]
+    assert sent["payload"]["properties"]["source"]["const"] == "/stock-keeper"
     received = written["operations"]["receive.stock.batch-received"]
     assert received.get("x-queue", {}).get("name") == queue
 

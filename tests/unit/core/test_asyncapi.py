@@ -55,7 +55,10 @@ ROUTES = join(
     shop=[
         Routes(
             publishes={Shipped: optional(by("order", "shop.shipped"))},
-            subscribes={"bank.payments": Paid, "erp.payments": translated(read_erp)},
+            subscribes={
+                "bank.payments": Paid,
+                "erp.payments": translated(read_erp, identified_by="payment", ordered_by="order"),
+            },
             requires={Paid: "payments:write"},
         )
     ]

@@ -14,6 +14,7 @@ from ..service.cloud_events import type_of
 from ..service.messaging import TopicPlace
 from ..service.routes import JoinedRoutes, Route, topic_of
 from ..service.translating import Translation
+from .attributes import attributes_taken, attributes_written
 from .kinds import Unfit
 from .openapi import VERSION as OPENAPI
 from .openapi import Described, named
@@ -24,25 +25,6 @@ VERSION = "3.0.0"
 
 STRUCTURED, JSON = "application/cloudevents+json", "application/json"
 
-_TEXT = {"type": "string", "minLength": 1}
-_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
-    "specversion": {"type": "string", "const": "1.0"},
-    "id": {
-        **_TEXT,
-        "description": "With the source, it tells the event from every other: repeats are dropped by both.",
-    },
-    "source": {**_TEXT, "format": "uri-reference", "description": "Who published it."},
-    "time": {"type": "string", "format": "date-time", "description": "When it happened."},
-    "partitionkey": {
-        **_TEXT,
-        "maxLength": 500,
-        "description": "Order is kept by it; without one there is none.",
-    },
-    "correlationid": {**_TEXT, "description": "The conversation that it belongs to."},
-    "causationid": {**_TEXT, "description": "The message that led to it."},
-    "traceparent": {**_TEXT, "description": "The trace that it belongs to (W3C Trace Context)."},
-}
-_NEEDED = ("specversion", "id", "source", "type")
 _PROTOCOLS = {
     "amqp": "amqp",
     "amqps": "amqps",
@@ -57,12 +39,14 @@ _SUMMARIES = {"send": "Publishes to {topic}.", "receive": "Reads {topic}."}
 class Wire(NamedTuple):
     """How events travel: where the broker is (None: that is not told), and in which mode of CloudEvents.
 
-    `place` says where a topic is on it.
+    `place` says where a topic is on it. `source` is the CloudEvents source of what is published, None where that is
+    not known.
     """
 
     url: str | None = None
     mode: Literal["structured", "binary"] = "structured"
     place: Callable[[str], TopicPlace] = TopicPlace
+    source: str | None = None
 
 
 def document(
@@ -151,6 +135,7 @@ def _said(row: Route, routes: JoinedRoutes) -> Iterator[str]:
 
 def _messages(rows: Sequence[tuple[str, Route]], wire: Wire, spec: APISpec) -> dict[str, Any]:
     shapes, written = Shapes(), {}
+    heard = {_key(row) for _, row in rows if row.kind == "subscription"}
     for _, row in rows:
         if isinstance(row.target, Translation):
             written[_key(row)] = _foreign(row)
@@ -159,7 +144,10 @@ def _messages(rows: Sequence[tuple[str, Route]], wire: Wire, spec: APISpec) -> d
             is_taken = row.message.__name__ in spec.components.schemas
             name = _key(row) if is_taken else row.message.__name__
             spec.components.schema(name, **_data(row.message, shapes))
-            written[_key(row)] = _message(row.message, {"$ref": f"#/components/schemas/{name}"}, wire)
+            # What others publish as well is told as it is taken, which says less.
+            is_ours = _key(row) not in heard
+            needs_data = bool(spec.components.schemas[name].get("required"))
+            written[_key(row)] = _message(row.message, name, needs_data, wire, is_ours)
     return written
 
 
@@ -171,7 +159,7 @@ def _data(event: type[Message], shapes: Shapes) -> dict[str, Any]:
         return {"component": {"type": "object", "description": f"Its fields cannot be told here: {unfit}."}}
 
 
-def _message(event: type[Message], data: Mapping[str, Any], wire: Wire) -> dict[str, Any]:
+def _message(event: type[Message], name: str, needs_data: bool, wire: Wire, is_ours: bool) -> dict[str, Any]:
     text = cleandoc(event.__doc__ or "").partition("\n")
     said = {
         "name": event.wire_name,
@@ -179,29 +167,34 @@ def _message(event: type[Message], data: Mapping[str, Any], wire: Wire) -> dict[
         "summary": text[0],
         **({"description": text[2].strip()} if text[2].strip() else {}),
     }
-    attributes = {
-        **_ATTRIBUTES,
-        "type": {"type": "string", "const": type_of(event.wire_name, event.wire_version)},
-    }
+    data = {"$ref": f"#/components/schemas/{name}"}
+    type_ = type_of(event.wire_name, event.wire_version)
+    needed, attributes = attributes_written(type_, wire.source) if is_ours else attributes_taken(type_)
     if wire.mode == "binary":
+        headers = {f"ce-{name}": each for name, each in attributes.items()}
         return {
             **said,
             "contentType": JSON,
             "correlationId": {"location": "$message.header#/ce-correlationid"},
-            "headers": _object({f"ce-{name}": each for name, each in attributes.items()}, "ce-"),
+            "headers": _object([f"ce-{name}" for name in needed], headers),
             "payload": data,
         }
     content = {**attributes, "datacontenttype": {"type": "string", "const": JSON}, "data": data}
+    needed = (
+        *needed,
+        *(["datacontenttype"] if is_ours else []),
+        *(["data"] if is_ours or needs_data else []),
+    )
     return {
         **said,
         "contentType": STRUCTURED,
         "correlationId": {"location": "$message.payload#/correlationid"},
-        "payload": _object(content),
+        "payload": _object(needed, content),
     }
 
 
-def _object(properties: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    return {"type": "object", "required": [f"{prefix}{name}" for name in _NEEDED], "properties": properties}
+def _object(needed: Sequence[str], properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(needed), "properties": properties}
 
 
 def _foreign(row: Route) -> dict[str, Any]:
@@ -210,7 +203,29 @@ def _foreign(row: Route) -> dict[str, Any]:
         "title": f"What becomes {row.message.__name__}",
         "summary": "Written by another service in its own way, and translated here.",
         "contentType": JSON,
-        "payload": {"description": "The other service says what it is."},
+        "payload": _members(row.target),
+    }
+
+
+def _members(translation: Translation) -> dict[str, Any]:
+    """Tell the members without which nothing of another service's is taken."""
+    said: dict[str, list[str]] = {}
+    for name, what in (
+        (translation.identified_by, "A repeat has the same, and is dropped."),
+        (translation.ordered_by, "What has the same is kept in order."),
+    ):
+        if name is not None:
+            said.setdefault(name, []).append(what)
+    payload = {"description": "The other service says what it is."}
+    if not said:
+        return payload
+    # Longer ones are not taken, and null is none.
+    plain = {"type": ["string", "number", "boolean"], "maxLength": 500}
+    return {
+        **payload,
+        **_object(
+            sorted(said), {name: {**plain, "description": " ".join(said[name])} for name in sorted(said)}
+        ),
     }
 
 

@@ -85,7 +85,7 @@ class CloudEvents(WireForm):
         quoted: bool = False,
     ) -> None:
         self._codec = codec
-        self._source = source
+        self.source = source
         self._is_binary = mode == "binary"
         self._quoted = quoted
         self._events: dict[str, dict[str, type[Event[Any]]]] = {}
@@ -106,7 +106,7 @@ class CloudEvents(WireForm):
         payload = self._codec.encode(message).encode()
         said: dict[str, Any] = {
             "id": envelope.id,
-            "source": self._source,
+            "source": self.source,
             "type": type_of(message.wire_name, message.wire_version),
             "specversion": "1.0",
             "time": envelope.sent_at,
