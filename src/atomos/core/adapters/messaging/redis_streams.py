@@ -17,6 +17,7 @@ from ...service.messaging import (
     Topology,
     WireMessage,
 )
+from .names import redis_stream_of
 from .redis_reading import Reads, RedisConsumer, make_group
 from .redis_wire import client_of, fields_of, redis, told_plainly
 
@@ -123,7 +124,7 @@ class RedisBroker(Broker):
         self._redis.close()
 
     def _key(self, topic: str) -> str:
-        return f"{self._prefix}:{topic}" if self._prefix else topic
+        return redis_stream_of(self._prefix, topic)
 
     def _largest(self, messages: Sequence[WireMessage]) -> int:
         """Say how large a message may be: Redis is asked where it matters, and has the usual limit where it is silent.
