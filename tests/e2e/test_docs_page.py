@@ -141,6 +141,9 @@ def test_the_page_of_topics_is_read_on_a_phone_and_on_a_desk_without_scripts_or_
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     main = page.get_by_role("main")
     expect(main.get_by_role("rowheader", name="reference").first).to_be_visible()
+    attributes = main.get_by_role("table", name="Attributes").first
+    expect(attributes.get_by_role("rowheader", name="partitionkey")).to_be_visible()
+    expect(main.get_by_text("allocation.went-out-of-stock", exact=True).first).to_be_visible()
     main.get_by_text("An example").first.click()
     expect(main.get_by_text('"specversion": "1.0"').first).to_be_visible()
     # What is wider scrolls in its own place, and the page does not.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, send_from_directory
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from .topics_fields import Field, Schemas, as_json
 
 DOCUMENT, PAGE, STYLE = "/asyncapi.json", "/docs/topics", "/docs/topics.css"
 """Where the document is, and the page with its style."""
@@ -16,25 +18,15 @@ DOCUMENT, PAGE, STYLE = "/asyncapi.json", "/docs/topics", "/docs/topics.css"
 _OURS = Path(__file__).with_name("static")
 _JSON = "application/json"
 _POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-_LIMITS = {
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minimum": "at least {}",
-    "maximum": "at most {}",
-    "pattern": "matches {}",
-    "const": "is {}",
-    "enum": "one of {}",
-    "format": "{}",
-}
+_LEFT_OUT = ("bindingVersion", "arguments")
 
 
-class Field(NamedTuple):
-    """A field of a message as a row of a table."""
+class Told(NamedTuple):
+    """A message as the page tells it: its tables by their titles, and an example. `type` is empty of a foreign one."""
 
-    name: str
-    kind: str
-    needed: bool
-    said: str
+    type: str
+    tables: Mapping[str, Sequence[Field]]
+    example: str
 
 
 def add_topics(blueprint: Blueprint, document: str, *, page: bool = True) -> None:
@@ -62,55 +54,49 @@ def add_topics(blueprint: Blueprint, document: str, *, page: bool = True) -> Non
 def render(document: Mapping[str, Any]) -> str:
     """Write the page of a document. Whatever is in it is escaped."""
     jinja = Environment(loader=FileSystemLoader(_OURS), autoescape=True, undefined=StrictUndefined)
-    messages = document["components"]["messages"]
-    rows = {key: list(_fields(message, document)) for key, message in messages.items()}
-    examples = {key: _example(message, document) for key, message in messages.items()}
+    schemas, components = Schemas(document), document["components"]
+    messages = {key: _told(key, message, schemas) for key, message in components["messages"].items()}
+    places = {name: list(_place(each, document)) for name, each in document["operations"].items()}
     said: str = jinja.get_template("topics.html").render(
-        document=document, rows=rows, examples=examples, key=lambda ref: ref.rpartition("/")[2]
+        document=document, messages=messages, places=places, key=_key
     )
     return said
 
 
-def _fields(message: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[Field]:
+def _key(reference: str) -> str:
+    return reference.rpartition("/")[2]
+
+
+def _told(key: str, message: Mapping[str, Any], schemas: Schemas) -> Told:
     payload = message["payload"]
-    data = payload.get("properties", {}).get("data", payload)
-    schema = _resolved(data, document)
-    needed = schema.get("required", ())
-    for name, each in schema.get("properties", {}).items():
-        field = _resolved(each, document)
-        limits = (text.format(_text(field[limit])) for limit, text in _LIMITS.items() if limit in field)
-        said = "; ".join(filter(None, (field.get("description", ""), *limits)))
-        yield Field(name, _kind(field), name in needed, said)
+    body = as_json(schemas.example(payload))
+    if "headers" in message:
+        headers = message["headers"]
+        tables = {"Headers": list(schemas.fields(headers)), "Data": list(schemas.fields(payload))}
+        lines = [f"content-type: {message['contentType']}"]
+        lines += [f"{name}: {value}" for name, value in schemas.example(headers).items()]
+        return Told(key, tables, "\n".join((*lines, "", body)))
+    if "data" not in payload.get("properties", {}):
+        return Told("", {"Members": list(schemas.fields(payload))}, body)
+    data = payload["properties"]["data"]
+    attributes = list(schemas.fields(payload, without="data"))
+    return Told(key, {"Attributes": attributes, "Data": list(schemas.fields(data))}, body)
 
 
-def _resolved(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
-    reference = schema.get("$ref", "")
-    name = reference.rpartition("/")[2]
-    found: Mapping[str, Any] = document["components"]["schemas"].get(name, schema)
-    return found
+def _place(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Say where an operation's topic is: the channel's address, bindings and extensions, and the operation's own."""
+    channel = document["channels"][_key(operation["channel"]["$ref"])]
+    yield "address", channel["address"]
+    for each in (channel, operation):
+        for name, said in each.items():
+            if name == "bindings" or name.startswith("x-"):
+                yield from _flat(name.removeprefix("bindings").removeprefix("x-"), said)
 
 
-def _kind(field: Mapping[str, Any]) -> str:
-    kind = field.get("type", "any")
-    return " or ".join(kind) if isinstance(kind, list) else str(kind)
-
-
-def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _example(message: Mapping[str, Any], document: Mapping[str, Any]) -> str:
-    """Write an event as it travels, with the examples that the fields declare, and else a word for their kind."""
-    return json.dumps(_sample(message["payload"], document), indent=2, ensure_ascii=False)
-
-
-def _sample(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Any:
-    schema = _resolved(schema, document)
-    if "const" in schema:
-        return schema["const"]
-    if examples := schema.get("examples") or schema.get("enum"):
-        return examples[0]
-    if properties := schema.get("properties"):
-        return {name: _sample(each, document) for name, each in properties.items()}
-    kind = _kind(schema).partition(" ")[0]
-    return {"array": [], "object": {}, "boolean": True, "integer": 1, "number": 1.5}.get(kind, "...")
+def _flat(name: str, said: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(said, Mapping):
+        yield name, str(said).lower() if isinstance(said, bool) else str(said)
+        return
+    for inner, each in said.items():
+        if inner not in _LEFT_OUT:
+            yield from _flat(f"{name} {inner}".strip(), each)
