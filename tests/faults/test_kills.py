@@ -13,6 +13,7 @@ from contextlib import suppress
 import httpx2
 import pytest
 
+from atomos.core.service.delivery import LEASE_SECONDS
 from atomos.core.service.failpoints import BY_HAND, FAILPOINTS, OF_TOPICS
 from atomos.testing.faults import Load, Scenario, broken_invariants
 from atomos.testing.faults.ledger.driving import compare, deposit_of, drive
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.timeout(300)
 NUMBERS = range(30)
 SECONDS = 60.0
 RECOVERY_SECONDS = 20.0
-"""Within which the rows of a killed worker have to be done, with the default lease of 15 s."""
+"""Within which the rows of a killed worker have to be done, with the default lease."""
 
 
 @pytest.mark.parametrize("point", sorted(FAILPOINTS.keys() - BY_HAND - OF_TOPICS))
@@ -78,7 +79,7 @@ def test_all_workers_killed_at_once_lose_nothing_and_double_nothing(
 def test_what_a_killed_worker_had_is_done_within_twenty_seconds_with_the_default_lease(
     make_scenario: MakeScenario, is_sound: Sound
 ) -> None:
-    scenario = make_scenario(ATOMOS_DELIVERY__LEASE="15")
+    scenario = make_scenario(ATOMOS_DELIVERY__LEASE=str(LEASE_SECONDS))
     worker = scenario.start_worker()
     scenario.start_worker()
     scenario.arm("commit.before", "stop", nth=5)

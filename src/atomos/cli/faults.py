@@ -54,7 +54,7 @@ def _usable(_context: click.Context, _option: click.Parameter, url: str | None) 
 @click.option(
     "--lease",
     type=click.FloatRange(min=0.5),
-    default=15.0,
+    default=12.0,
     show_default=True,
     help="Seconds that a batch belongs to a worker (delivery.lease).",
 )

@@ -78,8 +78,9 @@ class DeliverySettings:
     threads: Count = 4
     """Deliveries at once in one worker."""
 
-    lease: Seconds = 15.0
-    """Seconds that a claimed batch belongs to a worker; it is renewed every third of that time."""
+    lease: Seconds = 12.0
+    """Seconds that a claimed batch belongs to a worker; it is renewed every third of that time. What a killed worker
+    had in hand waits for so long."""
 
     poll: Seconds = 0.2
     """Seconds between two looks at the log when nothing wakes the worker."""

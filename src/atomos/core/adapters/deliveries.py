@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from ..domain.messages import Message
 from ..service.delivery import (
+    LEASE_SECONDS,
     NO_LIMITS,
     NO_ROWS,
     Batch,
@@ -54,7 +55,7 @@ class SqlDeliveries(Deliveries):
         self,
         database: Database,
         codec: Codec,
-        lease: float = 15.0,
+        lease: float = LEASE_SECONDS,
         now: Callable[[], datetime] | None = None,
         walks: Walks | None = None,
     ) -> None:

@@ -138,6 +138,9 @@ class Rows(NamedTuple):
         return Rows(seqs, keys, max(self.until, others.until))
 
 
+LEASE_SECONDS = 12.0
+"""How long a claimed batch belongs to a worker that does not renew its lease, unless the settings say otherwise."""
+
 NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 """Of no recipient there is a most at once."""
 

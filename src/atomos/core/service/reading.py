@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import structlog
 
-from .delivery import NO_ROWS, Deliveries
+from .delivery import LEASE_SECONDS, NO_ROWS, Deliveries
 from .errors import LeaseLost
 from .failpoints import failpoint
 from .failures import said
@@ -39,7 +39,7 @@ class ReadingSettings(NamedTuple):
     service: str = "atomos"
     batch: int = 100
     waiting: int = 10_000
-    lease: float = 15.0
+    lease: float = LEASE_SECONDS
 
 
 class Turn:

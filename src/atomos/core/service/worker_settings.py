@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .delivery import LEASE_SECONDS
 from .probing import Doubt
 from .retry import Backoff
 
@@ -17,7 +18,7 @@ class WorkerSettings(NamedTuple):
     """
 
     threads: int = 4
-    lease: float = 15.0
+    lease: float = LEASE_SECONDS
     poll: float = 0.2
     backoff: Backoff = Backoff()
     quickly: int = 3

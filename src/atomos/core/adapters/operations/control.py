@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from ...service.delivery import Status
+from ...service.delivery import LEASE_SECONDS, Status
 from ...service.failpoints import failpoint
 from ...service.operations import DISCARDABLE, RETRIABLE, Control, Declined, DeliveryFilter
 from ...service.routes import Route
@@ -67,7 +67,9 @@ class _Step(NamedTuple):
 class SqlControl(Control):
     """Changes the log in transactions of at most 500 deliveries of one recipient. `lease` is in seconds."""
 
-    def __init__(self, database: Database, codec: Codec, lease: float = 15.0, now: Now = None) -> None:
+    def __init__(
+        self, database: Database, codec: Codec, lease: float = LEASE_SECONDS, now: Now = None
+    ) -> None:
         self._database = database
         self._codec = codec
         self._lease = timedelta(seconds=lease)

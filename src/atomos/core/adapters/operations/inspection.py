@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from ...domain.messages import Page
+from ...service.delivery import LEASE_SECONDS
 from ...service.operations import (
     AuditReport,
     DeliveryFilter,
@@ -43,7 +44,7 @@ select recipient, status, count(*) n from (
 class SqlInspection(Inspection):
     """Reads on the log's own connections, never a replica's. `lease` is the time of a lease, in seconds."""
 
-    def __init__(self, database: Database, lease: float = 15.0, now: Now = None) -> None:
+    def __init__(self, database: Database, lease: float = LEASE_SECONDS, now: Now = None) -> None:
         self._database = database
         self._lease = timedelta(seconds=lease)
         self._now = now
