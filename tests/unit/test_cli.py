@@ -18,6 +18,7 @@ import structlog
 from click.testing import CliRunner, Result
 from flask import Flask
 
+from atomos.bootstrap import build
 from atomos.cli import cli
 from atomos.core.adapters.logs import QUIET
 from atomos.serving import gunicorn
@@ -389,6 +390,23 @@ def test_the_document_of_topics_is_printed_without_a_database_or_a_broker(
     assert written["asyncapi"] == "3.0.0"
     assert written["servers"]["broker"]["host"] == "127.0.0.1:1"
     assert "hidden" not in printed
+
+
+@pytest.mark.parametrize("url", ["amqp://ana:hidden@mq.example/vault", "nats://mq.example"])
+def test_what_is_served_of_topics_is_what_is_printed_without_the_brokers_place(
+    command: Command, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("ATOMOS_BROKER__URL", url)
+    atomos = build()
+    app = Flask("test")
+    served = atomos.init_app(app).test_client().get("/asyncapi.json")
+    atomos.close()
+    assert [word for word in ("mq.example", "hidden", "vault", "servers") if word in served.text] == []
+    printed = json.loads(command("asyncapi").stdout)
+    del printed["servers"]
+    for channel in printed["channels"].values():
+        channel["bindings"].get("amqp", {}).get("exchange", {}).pop("vhost", None)
+    assert served.json == printed
 
 
 @pytest.mark.parametrize(
