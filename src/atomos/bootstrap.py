@@ -37,9 +37,9 @@ from atomos.core.service import (
     Worker,
 )
 from atomos.core.service.checks import check
+from atomos.core.service.declaring import topology_of
 from atomos.core.service.limits import Counts, Limit, Rate
 from atomos.core.service.messaging import Topology
-from atomos.core.service.reading import topology_of
 from atomos.core.service.threads import Chore
 from atomos.finding import NoApplication, find_container
 from atomos.production import refuse_unprotected
@@ -152,7 +152,7 @@ class Atomos:
         return topology_of(self.bus.flow.routes, self.settings.broker.service)
 
     def worker(self) -> Worker:
-        """Make a worker; `close` stops it."""
+        """Make a worker; `close` stops it. Raises `MissingExtra` where the broker's library is not installed."""
         core = self.container.core
         worker = Worker(
             self.bus,

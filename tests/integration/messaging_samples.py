@@ -142,6 +142,7 @@ class ScriptedBroker(Broker):
     def __init__(self) -> None:
         self.kept: dict[str, list[WireMessage]] = defaultdict(list)
         self.calls: list[int] = []
+        self.declared = 0
         self.answer: Callable[[dict[str, Any]], Outcome] = lambda _: None
 
     def publish(self, topic: str, messages: Sequence[WireMessage]) -> Sequence[Outcome]:
@@ -156,7 +157,8 @@ class ScriptedBroker(Broker):
     def consume(self, subscription: Subscription) -> Consumer:
         return _Nothing()
 
-    def declare(self, topology: Topology) -> None: ...
+    def declare(self, topology: Topology) -> None:
+        self.declared += 1
 
     def explain(self, topology: Topology) -> Sequence[str]:
         return []

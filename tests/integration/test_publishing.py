@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from atomos.core.adapters import Database
-from atomos.core.service import NotRouted, NotTaken, TooLarge, Unavailable
+from atomos.core.service import Broker, NotRouted, NotTaken, TooLarge, Unavailable, Worker
+from atomos.core.service.errors import MissingExtra
 
 from .messaging_samples import Advertised, Post, Posted, Registered, ScriptedBroker
 
@@ -66,11 +67,14 @@ def test_what_will_never_be_taken_parks_its_key_and_only_that(
     broker.answer = lambda said: refusal if said["data"]["number"] == 1 else None
     send(post, 1, 2)
     send(post, 3, box="b")
-    post.drain()
+    for _ in range(5):
+        post.drain()
+        post.clock.move(minutes=1)
     send(post, 4)
     post.drain()
 
-    assert post.states("topic:post.posted") == [("parked", 1), ("done", 1), ("done", 1), ("ready", 0)]
+    states = [status for status, _ in post.states("topic:post.posted")]
+    assert states == ["parked", "done", "done", "ready"]
     # 2 was on its way already when the broker refused 1.
     assert broker.numbers("post.posted") == [2, 3]
 
@@ -167,3 +171,33 @@ def test_a_message_that_cannot_be_sent_is_given_up_and_the_others_go_on(
     assert [status for status, _ in post.states("topic:post.posted")] == [
         "done", "done", "parked", "done", "ready", "done",
     ]  # fmt: skip
+
+
+def test_a_message_that_nobody_subscribed_to_is_tried_again_before_it_is_parked(
+    post: Post, broker: ScriptedBroker
+) -> None:
+    answers = [NotRouted("no such queue"), NotRouted("no such queue")]
+    broker.answer = lambda _: answers.pop() if answers else None
+    send(post, 1)
+    for _ in range(3):
+        post.drain()
+        post.clock.move(seconds=10)
+
+    assert broker.numbers("post.posted") == [1]
+    assert broker.declared > 1, "it may be a server that came back empty"
+
+
+def test_what_is_needed_is_declared_before_anything_is_published(post: Post, broker: ScriptedBroker) -> None:
+    broker.answer = lambda _: None if broker.declared else NotRouted("no such exchange")
+    send(post, 1)
+    post.drain()
+
+    assert post.states("topic:post.posted") == [("done", 1)]
+
+
+def test_a_library_that_is_missing_is_said_when_a_worker_is_made(post: Post) -> None:
+    def missing() -> Broker:
+        raise MissingExtra("redis", "broker.url is a Redis")
+
+    with pytest.raises(MissingExtra, match="atomos-framework"):
+        Worker(post.bus, post.deliveries, post.wake, broker=missing)

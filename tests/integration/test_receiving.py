@@ -14,6 +14,7 @@ from atomos.core.adapters.operations import SqlControl, SqlInspection
 from atomos.core.service import LeaseLost, Principal, Subscription, Topology, WireMessage, receiving
 from atomos.core.service.delivery import NO_ROWS
 from atomos.core.service.operations import DeliveryFilter
+from atomos.core.service.receiving import conversation_of
 
 from .messaging_samples import Counted, CountingMeter, Delivered, Post, Posted, cloud_event
 
@@ -80,6 +81,14 @@ def test_an_id_that_is_a_uuid_in_another_spelling_is_that_uuid(post: Post, writt
     assert event == Delivered(box="a", number=1)
     assert (envelope.causation_id, envelope.correlation_id) == (uuid, uuid)
     assert parked(post) == []
+
+
+def test_a_conversation_that_is_no_uuid_is_one_whoever_continues_it(post: Post) -> None:
+    publish(post, cloud_event(1, correlationid="conv-1"))
+    publish(post, cloud_event(2, correlationid="conv-1", source="/another"))
+    post.drain()
+
+    assert {envelope.correlation_id for _, envelope in post.heard.events} == {conversation_of("conv-1")}
 
 
 def test_a_text_that_says_how_nul_is_written_is_a_text(post: Post) -> None:

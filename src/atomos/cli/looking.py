@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .operating import Id, Instant, found, opened
+from .operating import Conversation, Id, Instant, found, opened
 from .output import as_json, examples, say_json, say_table
 
 
@@ -84,7 +84,11 @@ def audit(app: str | None, *, rows: int, as_json: bool) -> None:
 @click.option("--name", help="The wire name.")
 @click.option("--key", help="The ordering key.")
 @click.option("--principal", help="Who asked: all that it caused, through all steps, such as key:warehouse.")
-@click.option("--conversation", type=Id(), help="The id of the message that began it.")
+@click.option(
+    "--conversation",
+    type=Conversation(),
+    help="The id of the message that began it, or what a sender calls it.",
+)
 @click.option(
     "--kind", type=click.Choice(("event", "command", "schedule", "received", "raw")), help="What it is."
 )

@@ -56,6 +56,18 @@ class Id(click.ParamType[str]):
             self.fail(f"{value!r} is no id of a message.", param, ctx)
 
 
+class Conversation(click.ParamType[str]):
+    """The id of a conversation, or what another service calls it."""
+
+    name = "uuid or text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        """Read it."""
+        from atomos.core.service.receiving import conversation_of
+
+        return conversation_of(value)
+
+
 class Reason(click.ParamType[str]):
     """Why an operator does something: not blank, since others read it later."""
 

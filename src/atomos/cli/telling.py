@@ -16,6 +16,7 @@ from atomos.core.service.operations import (
     StoredWorker,
     stamp,
 )
+from atomos.core.service.receiving import RawMessage
 from atomos.core.service.schedules import Planned
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def plain(value: Any) -> Any:
 
 def shown_of(atomos: Atomos) -> Shown:
     """Make what knows which fields may be shown."""
-    return Shown([*atomos.bus.flow.routes.messages(), Planned])
+    return Shown([*atomos.bus.flow.routes.messages(), Planned, RawMessage])
 
 
 def message_document(message: StoredMessage, shown: Shown) -> dict[str, Any]:

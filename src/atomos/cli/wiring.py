@@ -59,7 +59,7 @@ def verify(app: str | None, *, live: bool, as_json: bool) -> None:
         stored = ", and all that waits fits this build" if live else ""
         click.echo(f"{_counted(atomos)}: the wiring is whole{stored}")
         if declares := _declares(atomos):
-            click.echo("\n".join(["", "With the broker it declares, where it is not there:", *declares]))
+            click.echo("\n".join(["", *declares]))
     if findings:
         raise click.exceptions.Exit(1)
 
@@ -186,12 +186,10 @@ def _misfitting(atomos: Atomos) -> list[Finding]:
 def _declares(atomos: Atomos) -> list[str]:
     if not atomos.uses_broker:
         return []
-    said = atomos.container.core.broker().explain(atomos.topology)
-    return (
-        [f"  {line}" for line in said]
-        if atomos.settings.broker.declare
-        else ["  nothing: broker.declare is false"]
-    )
+    said = [f"  {line}" for line in atomos.container.core.broker().explain(atomos.topology)]
+    if atomos.settings.broker.declare:
+        return ["With the broker it declares, where it is not there:", *said]
+    return ["With the broker it declares nothing (broker.declare is false). There has to be:", *said]
 
 
 def _is_live(findings: list[Finding]) -> bool:

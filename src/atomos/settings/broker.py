@@ -70,7 +70,8 @@ class BrokerSettings:
     """Seconds within which a peer that has vanished is noticed, about; twice that on RabbitMQ."""
 
     keep: Days = 7.0
-    """Days that NATS and the database keep what everyone has read or nobody reads; zero: for ever."""
+    """Days that NATS keeps what was published, read or not; zero: for ever. The others keep what was not read until it
+    is."""
 
     principal: Annotated[str, Form("a name without blanks", r"\S{1,200}")] = "broker"
     """Who is said to have sent what comes from the broker."""

@@ -10,7 +10,7 @@ import pytest
 from atomos.core.adapters import Database
 from atomos.core.adapters.messaging.choosing import broker_at
 from atomos.core.adapters.messaging.database import DatabaseBroker
-from atomos.core.service import Broker, NotRouted
+from atomos.core.service import Broker, NotRouted, Subscription, Topology, Unavailable
 from atomos.testing.conformance.broker import BrokerSuite, Connect, connecting
 from atomos.testing.conformance.broker_steps import numbers, publish, reading, receive, subscribe
 
@@ -76,3 +76,31 @@ def test_where_nobody_has_made_the_tables_nobody_reads(tmp_path: Path) -> None:
         assert isinstance(outcome, NotRouted)
         subscribe(connect(), "a.topic")
         publish(connect(), "a.topic", numbers(1))
+
+
+def test_what_somebody_has_not_read_is_kept_however_old_it_is(log_url: str, broker: Broker) -> None:
+    fast, away = subscribe(broker, "a.topic", "fast"), subscribe(broker, "a.topic", "away")
+    publish(broker, "a.topic", numbers(10))
+    database = Database(log_url)
+    with database.transaction() as connection:
+        old = "0" if database.dialect == "sqlite" else "timestamptz 'epoch'"
+        connection.exec_driver_sql(f"update atomos_topic_message set published_at = {old}")  # noqa: S608
+    database.close()
+    with reading(broker, fast) as consumer:
+        receive(consumer, 10)
+
+    with reading(broker, away) as consumer:
+        assert len(receive(consumer, 10)) == 10
+
+
+def test_where_it_is_managed_elsewhere_nothing_is_made_and_what_is_missing_is_said(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'broker.db'}"
+    subscription = Subscription("a.topic", "post")
+    with connecting(lambda: DatabaseBroker(Database(url), owned=True, declare=False)) as connect:
+        connect().declare(Topology((), (subscription,)))
+        with pytest.raises(Unavailable, match=r"not read by post yet: make its tables .*broker\.declare"):
+            connect().consume(subscription)
+        with connecting(lambda: DatabaseBroker(Database(url), owned=True)) as other:
+            subscribe(other(), "another.topic")
+        with pytest.raises(Unavailable, match="make a row for it"):
+            connect().consume(subscription)

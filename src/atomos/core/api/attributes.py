@@ -42,8 +42,8 @@ def attributes_written(type_: str, source: str | None) -> tuple[tuple[str, ...],
         "partitionkey": {**_TEXT, "description": _KEY},
         "correlationid": {
             **_TEXT,
-            "description": "The conversation that it belongs to: the id of the message that began it, or what its "
-            "sender called it.",
+            "description": "The conversation that it belongs to: the id of the message that began it, or the one made "
+            "of what its sender called it.",
             "examples": [_BEGAN],
         },
         "causationid": {
@@ -82,7 +82,8 @@ def attributes_taken(type_: str) -> tuple[tuple[str, ...], dict[str, Any]]:
         "partitionkey": {**_TEXT, "description": _KEY},
         "correlationid": {
             **_TEXT,
-            "description": "The conversation that it belongs to, which goes on here; without one a new one begins.",
+            "description": "The conversation that it belongs to, which goes on here: a UUID as it is, another text as "
+            "the UUID that is made of it. Without one a new one begins.",
             "examples": [_BEGAN],
         },
         "causationid": {

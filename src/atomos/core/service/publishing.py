@@ -7,6 +7,8 @@ from itertools import chain
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..domain.errors import DomainError
+from .declaring import Declaring
 from .delivery import Claimed
 from .executor import outcome_of
 from .failpoints import failpoint
@@ -44,10 +46,13 @@ class Published(NamedTuple):
 class Publishing:
     """Publishes to topics. `broker` is a provider, so that an override takes effect at once."""
 
-    def __init__(self, flow: Flow, form: WireForm, broker: Callable[[], Broker]) -> None:
+    def __init__(
+        self, flow: Flow, form: WireForm, broker: Callable[[], Broker], declaring: Declaring
+    ) -> None:
         self._flow = flow
         self._form = form
         self._broker = broker
+        self._declaring = declaring
         topics = (name for name, row in flow.routes.recipients().items() if row.kind == "topic")
         self._meters = {name: flow.meter(name) for name in topics}
 
@@ -67,8 +72,8 @@ class Publishing:
             runs = []
         published = self.publish(held.batch.recipient, runs)
         tray.done.extend(published.done)
-        if published.done:
-            handover.went_well(held)
+        if published.done or any(isinstance(each.error, DomainError) for each in published.refused):
+            handover.went_well(held)  # an answer that is about the message is one, too
         tray.note()
         handover.write_down(held)
         ended = len(published.done)
@@ -114,8 +119,10 @@ class Publishing:
             outcomes = [error]
         is_optional = self._flow.recipient(recipient).policy.optional
         for row, outcome in zip(rows, outcomes, strict=True):
-            dropped = is_optional and isinstance(outcome, NotRouted)
-            sent.note(row, None if dropped else outcome)
+            nowhere = isinstance(outcome, NotRouted)
+            sent.note(row, None if nowhere and is_optional else outcome)
+            if nowhere and not is_optional:
+                self._declaring.again()
 
     def _send(self, recipient: str, rows: Sequence[Claimed]) -> Sequence[Outcome]:
         if not rows:
@@ -123,6 +130,7 @@ class Publishing:
         failpoint("publish.before")
         started, meter = perf_counter(), self._meters[recipient]
         try:
+            self._declaring.once()
             outcomes = self._broker().publish(topic_of(recipient), [self._form.write(row) for row in rows])
         except Exception:
             meter.handled("failed", perf_counter() - started)

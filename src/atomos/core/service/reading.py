@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 import structlog
 
+from .declaring import Declaring
 from .delivery import LEASE_SECONDS, NO_ROWS, Deliveries
 from .errors import LeaseLost
 from .failpoints import failpoint
 from .failures import said
-from .messaging import Broker, Consumer, Subscription, Taken, Topology
+from .messaging import Broker, Consumer, Subscription, Taken
 from .plans import Flow
 from .ports import Unavailable
 from .receiving import Reception
-from .routes import JoinedRoutes, subscription_recipient
+from .routes import subscription_recipient
 
 _LOG = structlog.get_logger("atomos.broker")
 
@@ -78,26 +79,25 @@ class Readers:
         worker: str,
         settings: ReadingSettings,
         flow: Flow,
+        declaring: Declaring,
     ) -> None:
         self._broker = broker
         self._reception = reception
         self._deliveries = deliveries
         self._worker = worker
         self._settings = settings
-        self._topology = topology_of(flow.routes, settings.service)
-        self._subscriptions = self._topology.subscriptions
+        self._declaring = declaring
+        self._subscriptions = declaring.topology.subscriptions
         self._listeners = {topic: _listeners(flow, topic) for topic in flow.routes.subscriptions()}
         self._stopping = threading.Event()
         self._turns: dict[str, Turn] = {}
-        self._is_declared = False
-        self._declaring = threading.Lock()
         self._threads = [
             threading.Thread(target=self._go_on, args=(each,), name=f"atomos-read-{each.topic}", daemon=True)
             for each in self._subscriptions
-        ]
+        ] or [threading.Thread(target=self._declare, name="atomos-declare", daemon=True)]
 
     def start(self) -> None:
-        """Begin to read, each topic in a thread of its own."""
+        """Begin to read, each topic in a thread of its own; where none is read, only declare."""
         for thread in self._threads:
             thread.start()
 
@@ -110,7 +110,7 @@ class Readers:
 
     def read_all(self) -> int:
         """Read what there is, in this thread, until nothing comes any more; say how many messages were new."""
-        self._declare()
+        self._declaring.once()
         return sum(self._read_what_there_is(each) for each in self._subscriptions)
 
     def leases(self) -> list[int]:
@@ -131,7 +131,7 @@ class Readers:
         while not self._stopping.is_set():
             began = monotonic()
             try:
-                self._declare()
+                self._declaring.once()
                 self._read(subscription)
                 self._stopping.wait(self._settings.lease / 3)  # somebody else reads it, or nobody may
             except BaseException as error:  # noqa: BLE001 - a reader outlives whatever happens to its broker
@@ -143,10 +143,14 @@ class Readers:
                 pause = min(_LONGEST_PAUSE, pause * 2)
 
     def _declare(self) -> None:
-        with self._declaring:
-            if not self._is_declared:
-                self._broker().declare(self._topology)
-                self._is_declared = True
+        while not self._stopping.is_set():
+            try:
+                self._declaring.once()
+            except Exception as error:  # noqa: BLE001 - whoever publishes says it, for each message
+                _LOG.warning("broker.not_declared", error=said(error))
+                self._stopping.wait(_LONGEST_PAUSE)
+            else:
+                return
 
     def _read(self, subscription: Subscription) -> None:
         """Read while it is this worker's turn, and nobody has paused it."""
@@ -159,7 +163,7 @@ class Readers:
                     _LOG.info("reader.began", topic=topic, worker=self._worker)
                     self._read_on(consumer, turn)
             except Exception:
-                self._is_declared = False  # it may be another server, or an emptied one
+                self._declaring.again()
                 raise
 
     def _read_on(self, consumer: Consumer, turn: Turn) -> None:
@@ -218,12 +222,6 @@ class Readers:
 
     def _is_full(self, topic: str) -> bool:
         return self._deliveries.is_more_than(self._listeners[topic], self._settings.waiting)
-
-
-def topology_of(routes: JoinedRoutes, service: str) -> Topology:
-    """Say what an application publishes to, and reads as this service."""
-    read = tuple(Subscription(topic, service) for topic in routes.subscriptions())
-    return Topology(routes.topics(), read)
 
 
 def _listeners(flow: Flow, topic: str) -> tuple[str, ...]:

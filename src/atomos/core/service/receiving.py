@@ -84,6 +84,11 @@ class WireForm(ABC):
         """Read what came from a topic; None: nobody here has to hear of it. Raises `NotUnderstood`."""
 
 
+def conversation_of(name: str) -> str:
+    """Give the id of a conversation: a UUID as it is, in whichever spelling; of another name the one made of it."""
+    return _uuid(name) or hashed_id("conversation", name)
+
+
 class Reception:
     """Takes messages in for the application; `sender` is who is said to have sent them, and may or may not."""
 
@@ -171,7 +176,7 @@ class Reception:
         cause = _uuid(arrived.id)
         envelope = Envelope(
             id_,
-            _conversation(arrived) or id_,
+            id_ if arrived.correlation is None else conversation_of(arrived.correlation),
             cause,
             self._clock.now(),
             arrived.key,
@@ -221,13 +226,6 @@ def _id_of_raw(topic: str, message: WireMessage) -> str:
 def _storable(text: str) -> str:
     """Write a text so that every database takes it: the character NUL, and halves of others, as their codes."""
     return text.encode(errors="backslashreplace").decode().replace("\0", "\\0")
-
-
-def _conversation(arrived: Arrived) -> str | None:
-    if arrived.correlation is None:
-        return None
-    uuid = _uuid(arrived.correlation)
-    return hashed_id("conversation", arrived.source, arrived.correlation) if uuid is None else uuid
 
 
 def _uuid(text: str | None) -> str | None:

@@ -29,8 +29,9 @@ _TICK_ON = Policy(rules=(ErrorRule(Exception, Backoff(attempts=1_000_000_000)),)
 RECIPIENT_KINDS = ("trigger", "reaction", "command", "topic", "subscription")
 """The kinds of row that deliveries may be addressed to; schedules are recipients too."""
 
-# A message that no queue was there for, or that is too large, will not be taken the next time either.
-_FINAL_FOR_TOPICS = tuple(ErrorRule(kind, None) for kind in (NotRouted, TooLarge))
+# A message that is too large will not be taken the next time either. One that no queue was there for is tried again
+# for some seconds: a server that came back empty has its queues when those who read have noticed.
+_OF_TOPICS = (ErrorRule(TooLarge, None), ErrorRule(NotRouted, Backoff(attempts=5, first=1.0, cap=4.0)))
 # What could not be read will not read itself: someone retries it when the build, or what it knows, is another.
 _READ_ONCE = Policy(rules=(ErrorRule(Exception, None),))
 
@@ -337,7 +338,7 @@ def _route(kind: str, context: str, message: type[Message], said: Recipient, nam
     parks, policy = said.parks, said.policy
     if kind == "topic":
         parks = parks is not False
-        policy = policy._replace(rules=(*policy.rules, *_FINAL_FOR_TOPICS))
+        policy = policy._replace(rules=(*policy.rules, *_OF_TOPICS))
     return Route(kind, context, message, said.function, name, said.by, bool(parks), policy, flaws)
 
 

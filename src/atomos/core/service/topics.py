@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from .bus import MessageBus
+from .declaring import Declaring, topology_of
 from .delivery import Deliveries
 from .messaging import Broker
 from .pace import MOST_A_DEAR_CLAIM, Pace
@@ -27,8 +28,10 @@ class Topics:
         settings: ReadingSettings,
     ) -> None:
         if broker is not None and bus.form is not None and bus.reception is not None:
-            self.publishing = Publishing(bus.flow, bus.form, broker)
-            self._readers = Readers(broker, bus.reception, deliveries, worker, settings, bus.flow)
+            broker()  # a library that is missing is said here, and not by every thread
+            declaring = Declaring(broker, topology_of(bus.flow.routes, settings.service))
+            self.publishing = Publishing(bus.flow, bus.form, broker, declaring)
+            self._readers = Readers(broker, bus.reception, deliveries, worker, settings, bus.flow, declaring)
 
     def portion(self, pace: Pace) -> Callable[[str], int]:
         """Say how many runs of a recipient a thread takes together: of a topic all, for one wait for confirmations."""

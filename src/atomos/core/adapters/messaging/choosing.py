@@ -24,7 +24,7 @@ def broker_at(
     """
     scheme = "" if url is None else url.partition(":")[0]
     if url is None:
-        return DatabaseBroker(database, declare=declare, batch=batch, keep=keep)
+        return DatabaseBroker(database, declare=declare, batch=batch)
     if scheme in ("amqp", "amqps"):
         from .rabbitmq import RabbitBroker
 
@@ -39,4 +39,4 @@ def broker_at(
         from .nats import NatsBroker
 
         return NatsBroker(url, prefix=prefix, declare=declare, batch=batch, timeout=timeout, keep_days=keep)
-    return DatabaseBroker(Database(url), declare=declare, batch=batch, keep=keep, owned=True)
+    return DatabaseBroker(Database(url), declare=declare, batch=batch, owned=True)

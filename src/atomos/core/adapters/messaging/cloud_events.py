@@ -19,6 +19,7 @@ from ...domain.errors import AtomosError
 from ...domain.messages import Event
 from ...service.cloud_events import name_of, type_of
 from ...service.delivery import Claimed
+from ...service.errors import Unreadable
 from ...service.messaging import WireMessage
 from ...service.receiving import Arrived, WireForm
 from ...service.routes import Route
@@ -161,7 +162,9 @@ class CloudEvents(WireForm):
             text = (data or b"{}").decode()
             event = self._codec.decode(name, version, text)
         except (AtomosError, ValueError) as error:
-            raise NotUnderstood(f"The data of {attributes.type} {attributes.id}: {error}") from error
+            # Not its remedy, which is about what this application has stored.
+            wrong = error.detail if isinstance(error, Unreadable) else str(error)
+            raise NotUnderstood(f"The data of {attributes.type} {attributes.id}: {wrong}") from error
         assert isinstance(event, Event)  # noqa: S101 - the boot check has seen to it
         return event
 

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,8 @@ update atomos_topic_reader set position = :position
 where topic = :topic and service = :service and position < :position
 """)
 _FORGET = text("""
-delete from atomos_topic_message where topic = :topic and (
-  seq <= (select min(position) from atomos_topic_reader where topic = :topic) or published_at < :before)
+delete from atomos_topic_message where topic = :topic
+  and seq <= (select min(position) from atomos_topic_reader where topic = :topic)
 """)
 # Whoever begins to read gets what is published from then on.
 _BEGIN = text("""
@@ -72,8 +72,9 @@ class DatabaseBroker(Broker):
     """Topics as tables of a database: durable, safe with several processes, and read in the order of the commits.
 
     `declare` says whether its tables are made where they are not there; the log's own database has them from
-    `atomos db upgrade`. `batch` is how many messages may be unacknowledged. What every service has read is removed, and
-    what is older than `keep` days too; zero keeps it. `largest` is the size in bytes of a message that is taken.
+    `atomos db upgrade`. `batch` is how many messages may be unacknowledged. What every service has read is removed; a
+    service that reads no more keeps everything, until its row in `atomos_topic_reader` is deleted. `largest` is the
+    size in bytes of a message that is taken.
     """
 
     settles = 0.0
@@ -84,14 +85,12 @@ class DatabaseBroker(Broker):
         *,
         declare: bool = True,
         batch: int = 100,
-        keep: float = 7.0,
         owned: bool = False,
         largest: int = 16 * 1024 * 1024,
     ) -> None:
         self._database = database
         self._declares = declare
         self._batch = batch
-        self._keep = timedelta(days=keep) if keep else None
         self._owned = owned
         self._largest = largest
 
@@ -109,16 +108,21 @@ class DatabaseBroker(Broker):
     def consume(self, subscription: Subscription) -> Consumer:
         """Begin to read after what was acknowledged last. Raises `Unavailable` where it was not declared."""
         with self._looking() as connection:
-            position = connection.execute(_POSITION, subscription._asdict()).scalar()
+            has_tables = inspect(connection).has_table(_READER)
+            position = connection.execute(_POSITION, subscription._asdict()).scalar() if has_tables else None
         if position is None:
+            what = "a row for it" if has_tables else "its tables"
             raise Unavailable(
-                f"The topic {subscription.topic} is not read by {subscription.service} yet; declare it."
+                f"The topic {subscription.topic} is not read by {subscription.service} yet: make {what} in the "
+                "broker's database (broker.url), or set broker.declare."
             )
         return _DatabaseConsumer(self, subscription, position, self._batch)
 
     def declare(self, topology: Topology) -> None:
         """Make the tables, and note who reads what."""
-        if self._owned and self._declares:
+        if not self._declares:
+            return
+        if self._owned:
             upgrade(self._database, [TOPICS])
         with self._transaction() as connection:
             for each in sorted(topology.subscriptions):
@@ -146,10 +150,9 @@ class DatabaseBroker(Broker):
 
     def advance(self, subscription: Subscription, position: int) -> None:
         """Note how far a service has read, and remove what nobody needs any more."""
-        before = _EPOCH if self._keep is None else datetime.now(UTC) - self._keep
         with self._transaction() as connection:
             connection.execute(_ADVANCE, {**subscription._asdict(), "position": position})
-            connection.execute(_FORGET, {"topic": subscription.topic, "before": self._stored(before)})
+            connection.execute(_FORGET, {"topic": subscription.topic})
 
     def _publish(self, topic: str, messages: Sequence[WireMessage]) -> Sequence[Outcome]:
         with self._transaction() as connection:

@@ -109,7 +109,10 @@ class Link:
         """
         longest = self.timeout if seconds is None else seconds
         waiting = asyncio.run_coroutine_threadsafe(self._run(work, on, longest), self._running())
-        return waiting.result(longest + self.timeout + _MORE_SECONDS)
+        try:
+            return waiting.result(longest + self.timeout + _MORE_SECONDS)
+        except TimeoutError as error:  # the loop itself stands still
+            raise Unavailable(self._away) from error
 
     def call(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run something on the loop's thread, where it runs, and do not wait for it."""

@@ -90,7 +90,8 @@ def _by_its_state(row: StoredDelivery, now: datetime) -> Iterator[Reason]:
         yield Reason("scheduled", f"scheduled for {until}")
     elif row.status == Status.PARKED:
         said = f"parked{_since(row)} after attempt {row.attempts}, {row.last_error or 'nothing is noted'}"
-        yield Reason("parked", f"{said}; it holds its key until someone decides")
+        holds = "it waits" if row.ordering_key is None else "it holds its key"
+        yield Reason("parked", f"{said}; {holds} until someone decides")
     elif row.status != Status.READY:
         yield Reason("unknown", f"{row.status!r} is no state of a delivery; see `atomos audit`")
 
