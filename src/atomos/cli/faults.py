@@ -108,11 +108,7 @@ def faults(
         with Scenario(folder, url, app=own, settings=settings, home=home) as scenario:
             report = Run(scenario, seed, kills, workers, tell=say)(load, verdict)
     if as_json:
-        slowest = [
-            {**each._asdict(), "steps": [step._asdict() for step in each.steps]} for each in report.slowest
-        ]
-        summed_up = {"median": report.median, "usual": report.usual, "worst": report.worst}
-        say_json({**report._asdict(), **summed_up, "slowest": slowest})
+        say_json(_document(report))
     else:
         _say(report)
     if report.broken:
@@ -131,6 +127,13 @@ def _terminated_in_order() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _document(report: Report) -> dict[str, Any]:
+    from .telling import plain
+
+    summed_up = {"median": report.median, "usual": report.usual, "worst": report.worst}
+    return {**report._asdict(), **summed_up, "slowest": plain(report.slowest)}
 
 
 def _say(report: Report) -> None:

@@ -51,7 +51,9 @@ class Server:
 
     def problem(self, value: str) -> str | None:
         """Say what is wrong, or None. The text is not repeated: it may hold a password."""
-        if value.partition(":")[0] not in self.paths or all(map(self._is_one, value.split(","))):
+        # A comma may be a part of a password.
+        several = re.split(r",(?=[a-z]+://)", value)
+        if value.partition(":")[0] not in self.paths or all(map(self._is_one, several)):
             return None
         return f"must be {self.said}; what is special in user or password is written as %40, %2F and so on"
 

@@ -33,9 +33,9 @@ from .dialects import ClaimedRow, Register, dialect_of
 from .vacuum import vacuum
 from .walks import Walks
 
-# Both parts have an index of their own, and none is walked further than asked.
 _PAUSED = text("select paused_at is not null from atomos_recipient where name = :recipient")
-# Both conditions on the status: SQLite takes an index of some rows only where its own condition stands.
+# Both parts have an index of their own, and none is walked further than asked. Two conditions on the status, because
+# SQLite takes an index of some rows only where its own condition stands.
 _WAITING = text("""
 select (select count(*) from (select 1 from atomos_delivery where status = 'ready' and recipient in :recipients
                               limit :most) a)

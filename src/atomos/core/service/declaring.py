@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from .failures import said
 from .messaging import Broker, Subscription, Topology
+from .ports import Unavailable
 from .routes import JoinedRoutes
 
 
@@ -19,10 +21,16 @@ class Declaring:
         self._lock = threading.Lock()
 
     def once(self) -> None:
-        """Declare, unless that was done. Raises `Unavailable`; then the next call tries again."""
+        """Declare, unless that was done. Raises `Unavailable`, whatever goes wrong; then the next call tries again."""
         with self._lock:
             if not self._is_done:
-                self._broker().declare(self.topology)
+                try:
+                    self._broker().declare(self.topology)
+                except Unavailable:
+                    raise
+                except Exception as error:
+                    # It is nobody's message that is at fault.
+                    raise Unavailable(f"What the broker needs cannot be declared: {said(error)}") from error
                 self._is_done = True
 
     def again(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,6 +56,7 @@ class _Hit(NamedTuple):
 
 class _Lease(NamedTuple):
     process: int
+    holder: str
     recipient: str
     seqs: frozenset[int]
     keys: frozenset[str]
@@ -100,7 +101,7 @@ class Recoveries:
         number = len(self._hits)
         self._hits[number] = _Hit(monotonic(), blow, process)
         with self._database.look() as connection:
-            for lease in _leases(connection):
+            for lease in _leases(connection, ()):
                 if lease.process != process:
                     continue
                 rows = self._rows[lease.recipient]
@@ -122,7 +123,7 @@ class Recoveries:
         if not any(self._rows.values()):
             return
         with self._database.look() as connection:
-            leases = _leases(connection)
+            leases = _leases(connection, {hit.process for hit in self._hits.values()})
             for recipient, rows in self._rows.items():
                 if rows:
                     self._follow(rows, recipient, _open(connection, recipient), leases, now)
@@ -143,29 +144,29 @@ class Recoveries:
                 seconds = now - hit.at
                 self._recovered[number] = Recovery(seconds, hit.blow, hit.process, recipient, tuple(steps))
                 continue
-            what = self._what_it_waits_for(seq, waiting[seq], held)
+            what = _what_it_waits_for(seq, waiting[seq], held)
             if not steps or steps[-1].what != what:
                 steps.append(Step(now - hit.at, what))
 
-    def _what_it_waits_for(self, seq: int, row: _Open, leases: Sequence[_Lease]) -> str:
-        for lease in leases:
-            if seq in lease.seqs:
-                return f"held by {self._named(lease.process)}"
-        for lease in leases:
-            if row.key in lease.keys:
-                return f"behind its key, held by {self._named(lease.process)}"
-        return f"may be claimed, after {row.losses} lost lease{'' if row.losses == 1 else 's'}"
 
-    def _named(self, process: int) -> str:
-        was_hit = any(hit.process == process for hit in self._hits.values())
-        return f"{process}, which was hit" if was_hit else str(process)
+def _what_it_waits_for(seq: int, row: _Open, held: Sequence[_Lease]) -> str:
+    for lease in held:
+        if seq in lease.seqs:
+            return f"held by {lease.holder}"
+    for lease in held:
+        if row.key in lease.keys:
+            return f"behind its key, held by {lease.holder}"
+    return f"may be claimed, after {row.losses} lost lease{'' if row.losses == 1 else 's'}"
 
 
-def _leases(connection: Connection) -> list[_Lease]:
-    return [
-        _Lease(int(worker.split(":")[-2]), recipient, frozenset(_listed(seqs)), frozenset(_listed(keys)))
-        for worker, recipient, seqs, keys in connection.execute(text(_LEASES))
-    ]
+def _leases(connection: Connection, hurt: Collection[int]) -> list[_Lease]:
+    """Read all leases; of the processes in `hurt` it is told that they were hit."""
+    found = []
+    for worker, recipient, seqs, keys in connection.execute(text(_LEASES)):
+        process = int(worker.split(":")[-2])
+        holder = f"{process}, which was hit" if process in hurt else str(process)
+        found.append(_Lease(process, holder, recipient, frozenset(_listed(seqs)), frozenset(_listed(keys))))
+    return found
 
 
 def _open(connection: Connection, recipient: str) -> dict[int, _Open]:

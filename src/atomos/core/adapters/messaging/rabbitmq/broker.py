@@ -70,7 +70,7 @@ class RabbitBroker(Broker):
         largest: int = LARGEST,
     ) -> None:
         if lacks_libraries():
-            raise MissingExtra(EXTRA, "broker.url is amqp:")
+            raise MissingExtra(EXTRA, "broker.url is a RabbitMQ")
         # Not before, because the libraries need not be there.
         from .link import place_of
         from .pool import Pool
