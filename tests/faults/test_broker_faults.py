@@ -134,6 +134,26 @@ def test_a_broker_that_is_stopped_and_then_killed_under_load_is_waited_for(
     assert pair.broken(numbers) == []
 
 
+@pytest.mark.parametrize("carried", ["rabbitmq", "redis", "nats"], indirect=True)
+def test_after_a_server_came_back_empty_publishing_and_reading_go_on(
+    carried: Carrier, make_pair: MakePair
+) -> None:
+    pair = make_pair()
+    pair.subscribe()
+    pair.start()
+    load = Load(drive, pair.sender.bus, count(), PAUSE)
+    load.start()
+    wait_until(lambda: pair.entered() > 20, SECONDS, "the first numbers to be entered")
+    carried.server.remove()
+    carried.server.start()
+    grows(pair.published, "publishing to go on", by=100)
+    grows(pair.entered, "reading to go on", by=100)
+    load.end()
+    wait_until(lambda: pair.sender.waiting() == 0, SECONDS, "all to be published")
+    assert pair.given_up() == []
+    assert all(worker.is_running for each in pair.both for worker in each.workers), "nobody starts anew"
+
+
 def test_workers_killed_while_they_publish_and_read_lose_nothing_and_double_nothing(
     make_pair: MakePair,
 ) -> None:

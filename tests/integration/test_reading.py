@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from atomos.core.adapters import Database
 from atomos.core.adapters.messaging.database import DatabaseBroker
@@ -206,7 +207,7 @@ def test_whatever_ends_a_reading_it_begins_again(
 
 
 def test_a_subscription_that_is_paused_is_read_no_more_until_it_is_resumed(
-    log_database: Database, broker: Watched, working: Any
+    log_database: Database, broker: Watched, working: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = post_on(log_database, broker)
     control = SqlControl(log_database, post.codec)
@@ -214,10 +215,11 @@ def test_a_subscription_that_is_paused_is_read_no_more_until_it_is_resumed(
     publish(broker, [1])
     wait_until(lambda: post.heard.numbers == [1], SECONDS, "it to be read")
 
+    turns = refused_turns(post, monkeypatch)
     control.pause(f"subscription:{TOPIC}", "ana", "the sender sends nonsense")
     wait_until(lambda: not _readers(log_database), SECONDS, "its reader to leave it")
     publish(broker, [2])
-    time.sleep(1.5)  # several times as long as until the next attempt
+    wait_until(lambda: turns.count(f"subscription:{TOPIC}") >= 3, SECONDS, "it to ask for its turn again")
     assert post.heard.numbers == [1]
 
     control.resume(f"subscription:{TOPIC}", "ana")
@@ -241,7 +243,56 @@ def test_what_is_parked_does_not_count_as_waiting(
     working(post)
 
     wait_until(lambda: post.heard.numbers == [20], SECONDS, "the last one to be heard")
-    assert [status for status, _ in post.states("post.refuse")][:20] == ["parked"] * 20
+    expected = ["parked"] * 20 + ["done"]
+    wait_until(
+        lambda: [status for status, _ in post.states("post.refuse")] == expected, SECONDS, "it to be noted"
+    )
+
+
+def test_a_reader_whose_turn_is_over_leaves_the_topic_though_nothing_comes(
+    log_database: Database, broker: Watched, working: Any
+) -> None:
+    post = post_on(log_database, broker)
+    working(post)
+    wait_until(lambda: len(broker.consumers) == 1, SECONDS, "somebody to read")
+    with log_database.transaction() as connection:
+        connection.exec_driver_sql("delete from atomos_lease")
+
+    wait_until(lambda: len(broker.consumers) == 2, SECONDS, "it to begin anew")
+    publish(broker, [1])
+    wait_until(lambda: post.heard.numbers == [1], SECONDS, "it to be read")
+
+
+def test_a_translation_that_takes_longer_than_a_lease_is_told(
+    log_database: Database, broker: Watched, working: Any
+) -> None:
+    told = threading.Event()
+
+    def slowly(message: ForeignMessage) -> Counted:
+        assert told.wait(SECONDS)
+        return Counted(number=message.json()["n"])
+
+    post = post_on(log_database, broker, routes=counting(slowly))
+    with capture_logs() as logs:
+        working(post)
+        broker.publish("erp.counts", [WireMessage(b'{"n": 1}')])
+        wait_until(lambda: "reader.slow" in {each["event"] for each in logs}, SECONDS, "it to be told")
+        told.set()
+        wait_until(lambda: post.heard.numbers == [1], SECONDS, "it to be heard")
+
+
+def refused_turns(post: Post, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whose turn a post's worker asks for in vain from now on."""
+    refused: list[str] = []
+    take_turn = post.deliveries.take_turn
+
+    def asked(recipient: str, worker: str) -> int | None:
+        if (lease := take_turn(recipient, worker)) is None:
+            refused.append(recipient)
+        return lease
+
+    monkeypatch.setattr(post.deliveries, "take_turn", asked)
+    return refused
 
 
 def counting(translation: Callable[[ForeignMessage], Counted]) -> Routes:

@@ -56,6 +56,12 @@ def test_backing_off_names_the_attempt_the_kind_of_error_and_the_time(working: L
     assert working.said(id_).startswith(f"backing off after attempt 3, TimeoutError, until {due}")
 
 
+def test_a_parked_one_holds_its_key_where_it_has_one(working: Log) -> None:
+    keyed, free = working.put(Row("mail", "parked", "sku-7"), Row("mail", "parked"))
+    assert working.said(keyed[0]).endswith("; it holds its key until someone decides")
+    assert working.said(free[0]).endswith("; it waits until someone decides")
+
+
 def test_what_is_behind_a_parked_one_of_its_key_names_that_one(working: Log) -> None:
     parked, waits = working.put(
         Row("mail", "parked", "sku-7", error="Refused: no"), Row("mail", "ready", "sku-7")

@@ -238,6 +238,15 @@ def test_verify_counts_what_is_whole(command: Command) -> None:
     assert json.loads(command("verify", "--json").stdout) == []
 
 
+def test_verify_says_what_there_has_to_be_where_nothing_is_declared(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATOMOS_BROKER__DECLARE", "false")
+    said = command("verify").output
+    assert "declares nothing (broker.declare is false). There has to be:" in said
+    assert "  atomos reads stock.batch-received, in the service's own database." in said
+
+
 def test_verify_needs_no_database(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ATOMOS_DATABASE__URL", "postgresql://nobody@127.0.0.1:1/none")
     for name in (["verify"], ["routes"], ["graph"], ["explain", "allocate"], ["config"]):

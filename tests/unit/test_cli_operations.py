@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from atomos.core.service.envelope import new_id
+from atomos.core.service.operations import HIDDEN
+from atomos.core.service.receiving import conversation_of
 from atomos.testing.databases import SqliteTemplate
 
 from .test_cli import BATCH, Command, command, environment, logging_as_before
@@ -33,15 +35,26 @@ class Log:
         connection.close()
         return found
 
-    def put(self, status: str = "dead", recipient: str = REACTION, error: str = "Broken: x") -> str:
-        """Store a message with one delivery."""
+    def put(
+        self,
+        status: str = "dead",
+        recipient: str = REACTION,
+        error: str = "Broken: x",
+        *,
+        name: str = "shop.secret",
+        payload: str = '{"pin": 1}',
+        conversation: str | None = None,
+    ) -> str:
+        """Store a message with one delivery; `conversation` None: it begins one."""
         id_ = new_id()
         self.run(
             "insert into atomos_message (id, kind, name, version, payload, fingerprint, correlation_id, principal, "
-            "deliveries, recorded_at) values (?, 'event', 'shop.secret', 1, '{\"pin\": 1}', '', ?, 'bob', 1, "
+            "deliveries, recorded_at) values (?, 'event', ?, 1, ?, '', ?, 'bob', 1, "
             "cast((julianday('now') - 2440587.5) * 86400000000 as integer))",
             id_,
-            id_,
+            name,
+            payload,
+            conversation or id_,
         )
         self.run(
             "insert into atomos_delivery (message_id, recipient, status, until, completed_at, errors) "
@@ -259,3 +272,17 @@ def test_verify_live_names_what_waits_for_another_build(command: Command, log: L
         "recipient shop.retired",
         "message shop.secret 1",
     }
+
+
+def test_of_what_was_not_understood_all_is_shown_but_what_headers_say(command: Command, log: Log) -> None:
+    raw = {"topic": "stock.counts", "body": "aGVsbG8=", "content_type": None, "headers": {"a": "b"}}
+    id_ = log.put("parked", "subscription:stock.counts", name="atomos.raw-message", payload=json.dumps(raw))
+    (shown,) = json.loads(command("messages", "--conversation", id_, "--json").stdout)["items"]
+    assert shown["payload"] == {**raw, "headers": {"a": HIDDEN}}
+
+
+def test_a_conversation_is_found_by_what_a_sender_calls_it(command: Command, log: Log) -> None:
+    id_ = log.put(conversation=conversation_of("conv-1"))
+    (shown,) = json.loads(command("messages", "--conversation", "conv-1", "--json").stdout)["items"]
+    assert shown["id"] == id_
+    assert json.loads(command("messages", "--conversation", "conv-2", "--json").stdout)["items"] == []

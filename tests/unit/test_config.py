@@ -327,6 +327,7 @@ class TestFiles:
             "redis://:p%40ss@host:6379/15?protocol=2",
             "redis://host",
             "rediss://[::1]:6380",
+            "redis://:p,ss@host:6379/1",
             "nats://a:b@one:4222,nats://two",
             "tls://host/",
             "amqp://guest:guest@host:5672//",

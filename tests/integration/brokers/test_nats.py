@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from subprocess import Popen
 from uuid import uuid4
 
 import pytest
 from nats.js import JetStreamContext, api
 
-from atomos.core.adapters.messaging import nats_places
+from atomos.core.adapters.messaging import nats_link, nats_places
 from atomos.core.adapters.messaging.nats import NatsBroker
 from atomos.core.service.errors import MissingExtra
 from atomos.core.service.messaging import Broker, NotRouted, NotTaken, Subscription
@@ -117,6 +119,19 @@ def make_consumer(stream: str, config: api.ConsumerConfig) -> None:
         await streams.add_consumer(stream, config)
 
     on_nats(NATS, ask)
+
+
+def test_a_loop_that_stands_still_is_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nats_link, "_MORE_SECONDS", 0.1)
+    with closing(nats_link.Link("nats://127.0.0.1:1", 0.05)) as link:
+        is_over = threading.Event()
+        link._running().call_soon_threadsafe(is_over.wait, 30)
+        with pytest.raises(Unavailable, match=r"NATS at 127\.0\.0\.1:1 \(broker\.url\) does not answer"):
+            link.run(nothing)
+        is_over.set()
+
+
+async def nothing(_: nats_link.Session) -> None: ...
 
 
 def test_a_message_that_is_published_twice_comes_once(broker: Broker) -> None:
