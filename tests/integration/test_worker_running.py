@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import event
 
 from atomos.core.adapters import Database, SqlDeliveries
+from atomos.core.service.claiming import Claimers
 from atomos.core.service.delivery import NO_ROWS, Batch, Rows, Waiting
 from atomos.core.service.in_hand import Held, Tray
 from atomos.core.service.threads import Crew
@@ -122,6 +123,17 @@ def test_a_commit_in_this_process_is_delivered_without_waiting_for_the_next_look
     for number in range(5):
         send(bells, number)
         wait_until(lambda n=number: bells.script.heard["ring"][-1:] == [n], 5, "the delivery")  # type: ignore[misc]
+
+
+def test_who_rests_when_it_is_told_of_is_not_forgotten_over_the_next_one(bells: Bells) -> None:
+    worker, crew = bells.worker(FAST._replace(poll=60)), cast("Crew", SimpleNamespace(running=lambda _: 0.0))
+    claimers = cast("Claimers", SimpleNamespace(is_busy=lambda _, woken: False, ask=lambda _: None))
+    worker._look_due = time.monotonic() + 60
+    worker._pace.claimed("bells.ring", 2.0)  # it rests for ten
+    pause, rests = worker._look(crew, claimers, True, {"bells.ring"})
+    assert rests and pause <= 10
+    pause, rests = worker._look(crew, claimers, True, {"bells.write_down"})
+    assert rests and pause <= 10
 
 
 def test_a_commit_of_another_process_is_found_by_looking(bells: Bells, start: Start) -> None:

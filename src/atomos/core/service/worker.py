@@ -84,6 +84,7 @@ class Worker:
         self._returns = Returns(self._handover(0.0, self._doubts), self._claims)
         self._ended = 0
         self._look_due = 0.0
+        self._resting: set[str] = set()
 
     def start(self) -> None:
         """Work in threads of its own until `stop`, or until the process ends."""
@@ -132,7 +133,7 @@ class Worker:
         self._enrol()
         handover = self._handover(0.0, Doubts(NO_DOUBT, self._deliveries))
         ended = 0
-        with Rounds("atomos-heartbeat", [self._renewal()]):
+        with Rounds("atomos-heartbeat", [Chore("renew", self._settings.lease / 3, self._renew)]):
             while found := self._drained_once(handover):
                 ended += found
         return ended
@@ -180,10 +181,12 @@ class Worker:
         """
         pause, wanted = self._settings.poll, []
         is_told = bool(told) and monotonic() < self._look_due
+        told, self._resting = {*told, *self._resting}, set()  # who had to rest was told of before
         for recipient in filter(told.__contains__, self._recipients) if is_told else self._recipients:
             rest = self._pace.rest(recipient)
             if rest and woken:  # what it was woken for may be this one's
                 pause = min(pause, rest)
+                self._resting.add(recipient)
             elif not rest and not claimers.is_busy(recipient, woken=woken) and self._room(crew, recipient):
                 wanted.append(recipient)
         found: Iterable[Waiting] = (Waiting(each, overdue=False) for each in wanted)
@@ -222,8 +225,7 @@ class Worker:
         return held is not None
 
     def _work(self, tray: Tray) -> None:
-        recipient, held = tray.held.batch.recipient, tray.held
-        started = monotonic()
+        recipient, held, started = tray.held.batch.recipient, tray.held, monotonic()
         handover = self._handover(self._settings.lease, self._doubts)
         try:
             try:
@@ -258,15 +260,12 @@ class Worker:
                 self._claims.ended(held, len(held.batch.claimed))
         return ended
 
-    def _renewal(self) -> Chore:
-        return Chore("renew", self._settings.lease / 3, self._renew)
-
     def _rounds(self, crew: Crew) -> dict[str, list[Chore]]:
         third = self._settings.lease / 3
         routes, usual = self._routes, self._settings.limit
         watch = Watch(self._handover(0.0, self._doubts), lambda each: routes[each].policy.limit_or(usual))
         return {
-            "renewal": [self._renewal()],  # it waits for no other chore
+            "renewal": [Chore("renew", third, self._renew)],  # it waits for no other chore
             "care": [
                 # Whatever keeps these threads busy, others may have one for what still waits here.
                 Chore("withdraw", third, lambda: self._returns.give(crew.withdraw(third))),
