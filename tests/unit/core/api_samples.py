@@ -231,7 +231,7 @@ FAILURES: dict[str, Exception] = {
     "permission": NotPermitted("Ana lacks books:write."),
     "conflict": Conflict("select secret from db"),
     "flight": InFlight("..."),
-    "away": Unavailable("host db-7 is down", retry_after=7.2),
+    "away": Unavailable("host ledger-7 is down", retry_after=7.2),
     "often": TooMany("requests from this address", Rate(600, 60), 11.2, is_first=True),
     "inside": ZeroDivisionError("secret inside"),
 }

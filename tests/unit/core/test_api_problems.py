@@ -83,7 +83,7 @@ def test_what_is_missing_is_404_in_the_words_of_the_domain() -> None:
 def test_what_is_inside_stays_inside(how: str) -> None:
     with capture_logs():
         response = Library().http.get(f"/library/failures/{how}")
-    for secret in ("secret", "select", "db-7", "ZeroDivision", "Traceback"):
+    for secret in ("secret", "select", "ledger-7", "ZeroDivision", "Traceback"):
         assert secret not in response.text
 
 
