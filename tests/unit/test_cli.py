@@ -247,6 +247,15 @@ def test_verify_says_what_there_has_to_be_where_nothing_is_declared(
     assert "  atomos reads stock.batch-received, in the service's own database." in said
 
 
+def test_verify_names_a_permission_of_the_broker_that_nobody_requires(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATOMOS_BROKER__PERMISSIONS", '["stock:read", "stock:wriet"]')
+    (named,) = (line for line in command("verify").output.splitlines() if "permission" in line)
+    assert named.startswith("broker.permissions names what nothing here requires: stock:wriet. There are ")
+    assert "stock:write" in named
+
+
 def test_verify_needs_no_database(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ATOMOS_DATABASE__URL", "postgresql://nobody@127.0.0.1:1/none")
     for name in (["verify"], ["routes"], ["graph"], ["explain", "allocate"], ["config"]):

@@ -80,6 +80,13 @@ def entrypoints_of(atomos: Atomos) -> tuple[Entrypoint, ...]:
     )
 
 
+def permissions_of(atomos: Atomos) -> frozenset[str]:
+    """Name every permission that somebody may need: those of the routes, and that of operators."""
+    from atomos.core.service.following import OPERATOR
+
+    return frozenset(filter(None, atomos.bus.flow.routes.requires.values())) | {OPERATOR}
+
+
 def not_found(what: str, name: str, known: Iterable[str]) -> UnusableInput:
     """Make the error for a name that is not known; it names the nearest, or all."""
     names = sorted(set(known))

@@ -10,7 +10,7 @@ import click
 from atomos.core.domain import Length
 from atomos.core.service.credentials import Key
 
-from .application import UnusableInput, not_found
+from .application import UnusableInput, not_found, permissions_of
 from .operating import opened
 from .output import as_json, examples, say_json, say_table
 
@@ -168,9 +168,7 @@ def _mint(
 
 
 def _refuse_unknown(atomos: Atomos, scopes: tuple[str, ...]) -> None:
-    from atomos.core.service.following import OPERATOR
-
-    known = {*filter(None, atomos.bus.flow.routes.requires.values()), OPERATOR}
+    known = permissions_of(atomos)
     for scope in scopes:
         if scope not in known:
             raise not_found("permission", scope, known)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from .application import built, entrypoints_of, prepare_known
+from .application import built, entrypoints_of, permissions_of, prepare_known
 from .output import as_json, examples, say_json, say_table
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ def verify(app: str | None, *, live: bool, as_json: bool) -> None:
         click.echo(f"{_counted(atomos)}: the wiring is whole{stored}")
         if declares := _declares(atomos):
             click.echo("\n".join(["", *declares]))
+        if unknown := _unknown_permissions(atomos):
+            known = ", ".join(sorted(permissions_of(atomos)))
+            click.echo(
+                f"\nbroker.permissions names what nothing here requires: {unknown}. There are {known}."
+            )
     if findings:
         raise click.exceptions.Exit(1)
 
@@ -190,6 +195,12 @@ def _declares(atomos: Atomos) -> list[str]:
     if atomos.settings.broker.declare:
         return ["With the broker it declares, where it is not there:", *said]
     return ["With the broker it declares nothing (broker.declare is false). There has to be:", *said]
+
+
+def _unknown_permissions(atomos: Atomos) -> str:
+    # No mistake of this build: the next one may have what requires it.
+    known = permissions_of(atomos)
+    return ", ".join(each for each in atomos.settings.broker.permissions or () if each not in known)
 
 
 def _is_live(findings: list[Finding]) -> bool:
