@@ -43,6 +43,28 @@ def test_room_is_never_more_than_one_claim_may_have() -> None:
     assert rooms.room("mail", in_hand=0) == MOST_A_CLAIM
 
 
+@pytest.mark.parametrize(
+    ("seconds", "queued", "runs"),
+    [
+        (0.001, 2, 10),  # what takes a hundredth of a second, however few are queued
+        (0.02, 2, 1),  # never none
+        (0.02, 12, 3),  # a fair share
+        (0.02, 400, 5),  # what takes a tenth of a second
+        (30.0, 400, 1),
+    ],
+)
+def test_a_thread_takes_what_is_quick_together_and_more_where_there_is_enough_for_all(
+    seconds: float, queued: int, runs: int
+) -> None:
+    rooms = Pace(4)
+    rooms.worked("mail", seconds=seconds, rows=1)
+    assert rooms.portion("mail", queued) == runs
+
+
+def test_of_what_nobody_knows_how_long_it_takes_a_thread_takes_one() -> None:
+    assert Pace(4).portion("mail", 400) == 1
+
+
 def quick() -> Pace:
     rooms = Pace(4)
     for _ in range(50):

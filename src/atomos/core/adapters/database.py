@@ -63,6 +63,7 @@ class Database:
         self.claims = self._engine(
             "atomos claims", {**own, "pool_size": 3}, idle=_CLAIM_IDLE_SECONDS, synchronous_commit="off"
         )
+        self._changes = self.claims.execution_options(isolation_level="AUTOCOMMIT")
         self.renewals = self._engine("atomos renewals", few)
         # One statement needs no transaction around it; but on SQLite a writer's connection would take the lock.
         self._looks = (
@@ -90,6 +91,19 @@ class Database:
         """
         with _explained(), self.turn(), (engine or self.log).begin() as connection:
             yield connection
+
+    @contextmanager
+    def change(self) -> Iterator[Connection]:
+        """Open a connection of `claims` for one statement that writes, which is a transaction of its own.
+
+        Raises `Unavailable` when the database is away.
+        """
+        if self.dialect == "sqlite":
+            with self.transaction(self.claims) as connection:
+                yield connection
+        else:
+            with _explained(), self._changes.connect() as connection:
+                yield connection
 
     @contextmanager
     def look(self) -> Iterator[Connection]:

@@ -16,6 +16,7 @@ MOST_A_DEAR_CLAIM = 5_000
 
 _BUFFER_SECONDS = 0.25
 _PORTION_SECONDS = 0.01
+_LONG_PORTION_SECONDS = 0.1
 _CLAIM_SHARE = 10.0
 _ROW_IS_WORTH = 0.001
 _CHEAP_ROW = 0.000_05
@@ -76,9 +77,14 @@ class Pace:
         """Say for how many seconds this recipient is not to be claimed again."""
         return max(0.0, self._rested.get(recipient, 0.0) - monotonic())
 
-    def portion(self, recipient: str) -> int:
-        """Say how many rows are quick together: those of a hundredth of a second, at least one."""
-        return max(1, int(_PORTION_SECONDS / max(1e-6, self._seconds.get(recipient, _PORTION_SECONDS))))
+    def portion(self, recipient: str, queued: int) -> int:
+        """Say how many of so many queued runs a thread takes together: those of a hundredth of a second, at least one.
+
+        Where there are enough for all threads it takes those of a tenth: the lease is written anew after each portion.
+        """
+        each = max(1e-6, self._seconds.get(recipient, _LONG_PORTION_SECONDS))
+        share = min(queued // self._threads, int(_LONG_PORTION_SECONDS / each))
+        return max(1, int(_PORTION_SECONDS / each), share)
 
     def claimed(self, recipient: str, seconds: float, rows: int = 0, *, passed_by: bool = False) -> None:
         """Note what a claim took, and how many rows it found.

@@ -32,8 +32,8 @@ class Crew:
     So what is slow for one recipient leaves a thread to the others. Suspects come before all others: they waited
     for a lease to run out, and a worker has one batch of them at a time.
 
-    A thread takes `portion` runs at a time, as many as are quick together; behind one that takes long, idle threads
-    take the rest. The threads keep no process from ending.
+    A thread takes a portion of the runs of a batch at a time: `portion` is given the recipient and how many are queued,
+    and says how many. Behind one that takes long, idle threads take the rest. The threads keep no process from ending.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Crew:
         threads: int,
         share: int,
         work: Callable[[Tray], None],
-        portion: Callable[[str], int] = lambda _: 1,
+        portion: Callable[[str, int], int] = lambda *_: 1,
     ) -> None:
         self._share = share
         self._work = work
@@ -123,7 +123,8 @@ class Crew:
 
     def _taken(self, recipient: str, queue: deque[_Queued]) -> Tray:
         first = queue[0]
-        runs = [first.runs.popleft() for _ in range(min(len(first.runs), self._portion(recipient)))]
+        queued = len(first.runs)
+        runs = [first.runs.popleft() for _ in range(min(queued, self._portion(recipient, queued)))]
         if not first.runs:
             queue.popleft()
         self._trays[recipient].append(tray := Tray(first.held, runs, first.since))

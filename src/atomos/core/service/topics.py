@@ -33,11 +33,13 @@ class Topics:
             self.publishing = Publishing(bus.flow, bus.form, broker, declaring)
             self._readers = Readers(broker, bus.reception, deliveries, worker, settings, bus.flow, declaring)
 
-    def portion(self, pace: Pace) -> Callable[[str], int]:
-        """Say how many runs of a recipient a thread takes together: of a topic all, for one wait for confirmations."""
+    def portion(self, pace: Pace) -> Callable[[str, int], int]:
+        """Say how many runs a thread takes together, as `Pace` does: of a topic all, for one wait for confirmations."""
         if (publishing := self.publishing) is None:
             return pace.portion
-        return lambda each: MOST_A_DEAR_CLAIM if publishing.takes(each) else pace.portion(each)
+        return lambda each, queued: (
+            MOST_A_DEAR_CLAIM if publishing.takes(each) else pace.portion(each, queued)
+        )
 
     def start_reading(self) -> None:
         """Read every topic, each in a thread of its own."""

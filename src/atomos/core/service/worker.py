@@ -263,7 +263,10 @@ class Worker:
     def _rounds(self, crew: Crew) -> dict[str, list[Chore]]:
         third = self._settings.lease / 3
         routes, usual = self._routes, self._settings.limit
-        watch = Watch(self._handover(0.0, self._doubts), lambda each: routes[each].policy.limit_or(usual))
+        watch = Watch(
+            self._handover(self._settings.lease, self._doubts),
+            lambda each: routes[each].policy.limit_or(usual),
+        )
         return {
             "renewal": [Chore("renew", third, self._renew)],  # it waits for no other chore
             "care": [
