@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from itertools import groupby
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from sqlalchemy import event
 
 from atomos.core.adapters import Database, SqlDeliveries
 from atomos.core.service.claiming import Claimers
-from atomos.core.service.delivery import NO_ROWS, Batch, Rows, Waiting
+from atomos.core.service.delivery import MOST_SUSPECTS, NO_ROWS, Batch, Rows, Waiting
 from atomos.core.service.in_hand import Held, Tray
 from atomos.core.service.threads import Crew
 from atomos.testing.processes import wait_until
@@ -84,6 +85,19 @@ def test_a_worker_has_one_batch_of_suspects_at_a_time_whatever_their_recipient(
     gate.set()
     for recipient in ("bells.ring", "bells.write_down"):
         wait_until(all_are(bells, recipient, "done"), SECONDS, "all of them")
+
+
+def test_recipients_have_their_suspects_carried_out_in_turns(bells: Bells, start: Start) -> None:
+    order: list[str] = []
+    for name in ("ring", "write_down"):
+        bells.script.deeds[name] = lambda _, name=name: order.append(name)
+    send(bells, *range(6 * MOST_SUSPECTS))
+    bells.change("update atomos_delivery set losses = 1")
+    start(bells)
+    for recipient in ("bells.ring", "bells.write_down"):
+        wait_until(all_are(bells, recipient, "done"), SECONDS, "all of them")
+    # It may be half way through with one before it has looked at the other.
+    assert max(len(list(batch)) for _, batch in groupby(order)) <= 3 * MOST_SUSPECTS
 
 
 def test_several_workers_share_the_work_and_nothing_is_heard_twice(bells: Bells, start: Start) -> None:

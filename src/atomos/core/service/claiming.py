@@ -12,6 +12,8 @@ from .in_hand import Held, InHand
 from .pace import Pace, Unread
 from .waking import Wake
 
+_TURN_SECONDS = 1.0
+
 
 class Claims:
     """Claims for a worker: one batch of suspects at a time, and meanwhile what is behind none of them.
@@ -36,11 +38,13 @@ class Claims:
         self._pace = pace
         self._unread = unread
         self._wake = wake
+        self._had_suspects: dict[str, float] = {}
+        self._passed_by: dict[str, float] = {}
 
     def claim(self, recipient: str, room: int) -> Held | None:
         """Claim at most `room` rows of a recipient, and take them in hand; None where there are none."""
-        held, passed_by = self._claim(recipient, room, suspects=self._in_hand.may_have_suspects())
-        if passed_by and self._in_hand.may_have_suspects():
+        held, passed_by = self._claim(recipient, room, suspects=self._may_have_suspects(recipient))
+        if passed_by and self._may_have_suspects(recipient):
             # Those in hand ended meanwhile, and whoever ended them could not know of this claim.
             held, _ = self._claim(recipient, room, suspects=True)
         return held
@@ -65,6 +69,10 @@ class Claims:
             if rows:
                 held = Held(batch, until)
                 self._in_hand.add(held)
+            if batch.is_suspect:
+                self._had_suspects[recipient] = monotonic()
+            if passed_by:
+                self._passed_by[recipient] = monotonic()
         finally:
             if suspects:
                 self._in_hand.claimed()
@@ -72,7 +80,20 @@ class Claims:
                     self._look_again()
         return held, passed_by
 
+    def _may_have_suspects(self, recipient: str) -> bool:
+        """Whether its claim may be of suspects: not while there are some in hand, nor when it is another one's turn."""
+        now, last = monotonic(), self._had_suspects.get(recipient, 0.0)
+        for other, since in list(self._passed_by.items()):
+            if now - since > _TURN_SECONDS:  # it has no room, or nothing any more
+                self._passed_by.pop(other, None)
+            elif other != recipient and self._had_suspects.get(other, 0.0) < last:
+                return False
+        if is_free := self._in_hand.may_have_suspects():
+            self._passed_by.pop(recipient, None)
+        return is_free
+
     def _look_again(self) -> None:
+        self._passed_by.update(dict.fromkeys(list(self._passed_by), monotonic()))
         if self._pace.end_rest():
             self._wake.set()
 
