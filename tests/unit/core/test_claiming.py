@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from atomos.core.service import claiming
 from atomos.core.service.claiming import Claimers, Claims
 from atomos.core.service.delivery import Batch, Claimed, Deliveries, Fence, Waiting
 from atomos.core.service.envelope import Envelope
@@ -113,6 +114,38 @@ def test_suspects_that_are_given_back_unbegun_let_those_who_were_passed_by_be_cl
     assert pace.rest("mail") == 0
     assert wake.wait(0)
     assert in_hand.of("stock") == 0
+
+
+@pytest.mark.parametrize(("seconds", "has_turn"), [(0.9, False), (1.1, True)])
+def test_who_had_suspects_waits_for_whoever_was_passed_by_but_not_longer_than_a_second(
+    claims: Claims,
+    vain: Vain,
+    in_hand: InHand,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    has_turn: bool,
+) -> None:
+    claims._had_suspects["stock"] = monotonic()
+    vain.suspects = {"mail"}
+    assert in_hand.may_have_suspects(), "some are in hand"
+    claims.claim("mail", 10)
+    in_hand.claimed()
+    monkeypatch.setattr(claiming, "monotonic", lambda: monotonic() + seconds)
+    claims.claim("stock", 10)
+    assert vain.asked == [("mail", False), ("stock", has_turn)]
+
+
+def test_the_turn_of_who_was_passed_by_is_over_with_its_claim(
+    claims: Claims, vain: Vain, in_hand: InHand
+) -> None:
+    claims._had_suspects["stock"] = monotonic()
+    vain.suspects = {"mail"}
+    assert in_hand.may_have_suspects(), "some are in hand"
+    claims.claim("mail", 10)
+    in_hand.claimed()
+    for each in ("stock", "mail", "stock"):
+        claims.claim(each, 10)
+    assert vain.asked[1:] == [("stock", False), ("mail", True), ("stock", True)]
 
 
 @pytest.mark.parametrize("woken", [True, False])

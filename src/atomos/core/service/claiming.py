@@ -18,6 +18,8 @@ _TURN_SECONDS = 1.0
 class Claims:
     """Claims for a worker: one batch of suspects at a time, and meanwhile what is behind none of them.
 
+    Recipients have their suspects claimed in turns. Who does not come when it is its turn, within a second, lost it.
+
     `lease` is how long a claim lasts without a renewal, in seconds.
     """
 
@@ -71,7 +73,7 @@ class Claims:
                 self._in_hand.add(held)
             if batch.is_suspect:
                 self._had_suspects[recipient] = monotonic()
-            if passed_by:
+            if batch.passed_by:
                 self._passed_by[recipient] = monotonic()
         finally:
             if suspects:
