@@ -238,9 +238,8 @@ class Worker:
             self._claims.ended(held, tray.taken)
             if not_begun := tray.take_back():  # it broke off, because of a row that could not be noted
                 self._returns.give([(held, not_begun)])
-            if self._pace.room(
-                recipient, self._in_hand.of(recipient), others=self._in_hand.beside(recipient)
-            ):
+            in_hand, others = self._in_hand.of(recipient), self._in_hand.beside(recipient)
+            if self._pace.room(recipient, in_hand, others=others):
                 self._wake.set([recipient])
 
     def _drained(self, waiting: Waiting, handover: Handover) -> int:
@@ -261,12 +260,9 @@ class Worker:
         return ended
 
     def _rounds(self, crew: Crew) -> dict[str, list[Chore]]:
-        third = self._settings.lease / 3
-        routes, usual = self._routes, self._settings.limit
-        watch = Watch(
-            self._handover(self._settings.lease, self._doubts),
-            lambda each: routes[each].policy.limit_or(usual),
-        )
+        third, usual = self._settings.lease / 3, self._settings.limit
+        handover = self._handover(self._settings.lease, self._doubts)
+        watch = Watch(handover, lambda each: self._routes[each].policy.limit_or(usual))
         return {
             "renewal": [Chore("renew", third, self._renew)],  # it waits for no other chore
             "care": [
