@@ -21,16 +21,26 @@ from atomos.core.service.waking import Wake
 
 
 class Vain:
-    """Deliveries of which none can be claimed: each claim takes long. `suspects` are those who have some."""
+    """Deliveries of which none can be claimed: each claim takes long. `suspects` are those who have some.
+
+    Those in `fresh` are given a row that is none.
+    """
 
     def __init__(self) -> None:
         self.suspects: set[str] = set()
+        self.fresh: set[str] = set()
         self.asked: list[tuple[str, bool]] = []
 
     def claim(self, recipient: str, _room: int, _worker: str, _without: Any, *, suspects: bool) -> Batch:
         self.asked.append((recipient, suspects))
         passed_by = not suspects and recipient in self.suspects
-        return Batch(0, recipient, (), 1.0, passed_by=passed_by)
+        claimed = (row_of(recipient),) if recipient in self.fresh else ()
+        return Batch(0, recipient, claimed, 1.0, passed_by=passed_by)
+
+
+def row_of(recipient: str) -> Claimed:
+    envelope = Envelope("id", "id", None, datetime.now(UTC), None, "test", None)
+    return Claimed(Fence(1, recipient, 1), None, 0, envelope, None)
 
 
 @pytest.fixture
@@ -103,9 +113,7 @@ def test_whose_turn_came_during_its_claim_is_claimed_again_at_once(
 def test_suspects_that_are_given_back_unbegun_let_those_who_were_passed_by_be_claimed(
     claims: Claims, vain: Vain, pace: Pace, in_hand: InHand, wake: Wake
 ) -> None:
-    envelope = Envelope("id", "id", None, datetime.now(UTC), None, "test", None)
-    suspect = Claimed(Fence(1, "stock", 1), None, 0, envelope, None)
-    held = Held(Batch(1, "stock", (suspect,), losses=1), float("inf"))
+    held = Held(Batch(1, "stock", (row_of("stock"),), losses=1), float("inf"))
     in_hand.add(held)
     vain.suspects = {"mail"}
     claims.claim("mail", 10)
@@ -116,36 +124,56 @@ def test_suspects_that_are_given_back_unbegun_let_those_who_were_passed_by_be_cl
     assert in_hand.of("stock") == 0
 
 
+def pass_by(claims: Claims, in_hand: InHand, *passed_by: str) -> None:
+    """Have suspects of stock in hand, meanwhile claim others, and let those suspects end."""
+    claims._had_suspects["stock"] = monotonic()
+    held = Held(Batch(1, "stock", (row_of("stock"),), losses=1), float("inf"))
+    in_hand.add(held)
+    for recipient in passed_by:
+        claims.claim(recipient, 10)
+    Returns(cast("Handover", Freeing()), claims).give([(held, held.runs())])
+
+
 @pytest.mark.parametrize(("seconds", "has_turn"), [(0.9, False), (1.1, True)])
+@pytest.mark.parametrize("others", [[], ["bell"]])
 def test_who_had_suspects_waits_for_whoever_was_passed_by_but_not_longer_than_a_second(
     claims: Claims,
     vain: Vain,
     in_hand: InHand,
     monkeypatch: pytest.MonkeyPatch,
+    others: list[str],
     seconds: float,
     has_turn: bool,
 ) -> None:
-    claims._had_suspects["stock"] = monotonic()
     vain.suspects = {"mail"}
-    assert in_hand.may_have_suspects(), "some are in hand"
-    claims.claim("mail", 10)
-    in_hand.claimed()
-    monkeypatch.setattr(claiming, "monotonic", lambda: monotonic() + seconds)
+    pass_by(claims, in_hand, "mail")
+    free = monotonic()
+    monkeypatch.setattr(claiming, "monotonic", lambda: free + 0.6)
+    for each in others:  # who may have suspects, and has none, is no reason to wait longer
+        claims.claim(each, 10)
+    monkeypatch.setattr(claiming, "monotonic", lambda: free + seconds)
     claims.claim("stock", 10)
-    assert vain.asked == [("mail", False), ("stock", has_turn)]
+    assert vain.asked[0] == ("mail", False)
+    assert vain.asked[-1] == ("stock", has_turn)
 
 
 def test_the_turn_of_who_was_passed_by_is_over_with_its_claim(
     claims: Claims, vain: Vain, in_hand: InHand
 ) -> None:
-    claims._had_suspects["stock"] = monotonic()
     vain.suspects = {"mail"}
-    assert in_hand.may_have_suspects(), "some are in hand"
-    claims.claim("mail", 10)
-    in_hand.claimed()
+    pass_by(claims, in_hand, "mail")
     for each in ("stock", "mail", "stock"):
         claims.claim(each, 10)
     assert vain.asked[1:] == [("stock", False), ("mail", True), ("stock", True)]
+
+
+def test_who_was_given_fresh_rows_when_its_suspects_were_passed_by_has_its_turn_too(
+    claims: Claims, vain: Vain, in_hand: InHand
+) -> None:
+    vain.suspects, vain.fresh = {"mail"}, {"mail"}
+    pass_by(claims, in_hand, "mail")
+    claims.claim("stock", 10)
+    assert vain.asked == [("mail", False), ("stock", False)]
 
 
 @pytest.mark.parametrize("woken", [True, False])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -11,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from atomos.core.domain import RuleBroken
-from atomos.core.service import Backoff, LeaseLost, MessageBus, watching
+from atomos.core.service import Backoff, LeaseLost, MessageBus
 from atomos.core.service.delivery import Batch, Claimed, Deliveries, Failure, Fence, Rows
 from atomos.core.service.envelope import Envelope
 from atomos.core.service.handover import Handover, Usual
@@ -193,41 +192,6 @@ def test_who_waits_until_the_one_before_is_written_down_is_not_taken_for_stuck(
     assert handover.carry_out(one) == 2
     assert seen == [[]]
     assert notes.said == [("complete", [1], (2,))]
-
-
-@pytest.mark.parametrize(("own", "written"), [(False, ("complete", [1], (2, 3))), (True, ("keep", (2, 3)))])
-def test_what_ended_before_a_row_that_takes_long_is_written_down_while_that_is_worked_on(
-    handover: Handover,
-    bus: Bus,
-    notes: Notes,
-    monkeypatch: pytest.MonkeyPatch,
-    own: bool,
-    written: tuple[Any, ...],
-) -> None:
-    one = tray(held("red", "blue", "green"))
-    watch, seen = Watch(handover, lambda _: 0.0), []
-    monkeypatch.setattr(watching, "monotonic", lambda: time.monotonic() + 1.5)
-
-    def take_long() -> bool:
-        watch.look([one])
-        seen.extend(notes.said)
-        return own
-
-    bus.deeds = {1: lambda: own, 2: take_long, 3: lambda: own}
-    assert handover.carry_out(one) == 3
-    assert seen == [written]
-
-
-def test_what_went_before_a_row_that_is_quick_is_written_down_with_it(
-    handover: Handover, bus: Bus, notes: Notes
-) -> None:
-    one = tray(batch := held("red", "blue"))
-    watch, seen = Watch(handover, lambda _: 0.0), []
-    bus.deeds = {2: lambda: bool(seen.append(watch.look([one])))}
-    assert handover.carry_out(one) == 2
-    handover.write_down(batch)
-    assert seen == [[]]
-    assert notes.said == [("complete", [1, 2], ())]
 
 
 @pytest.mark.parametrize("what", ["given up", "abandoned"])

@@ -11,7 +11,7 @@ import pytest
 from atomos.core.service import in_hand
 from atomos.core.service.delivery import Batch, Claimed, Fence
 from atomos.core.service.envelope import Envelope
-from atomos.core.service.in_hand import Ended, Held, InHand, Tray
+from atomos.core.service.in_hand import Ended, Held, InHand
 
 
 class Clock:
@@ -92,24 +92,6 @@ def test_what_ended_is_written_by_one_thread_which_also_sees_to_what_ends_meanwh
     assert batch.take_turn() == Ended([blue], [none])
     batch.end_turn()
     assert batch.take_turn() is None
-
-
-def test_what_ends_while_another_thread_notes_is_noted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    batch = held("red", "blue", "green")
-    red, blue, green = batch.batch.claimed
-    tray, end, meanwhile = Tray(batch, batch.runs(), 0.0), batch.end, [blue, green]
-
-    def end_while_others_end(*, done: list[Claimed], leaving: list[Claimed]) -> None:
-        if meanwhile:
-            tray.done.append(meanwhile.pop(0))
-            tray.note()
-        end(done=done, leaving=leaving)
-
-    monkeypatch.setattr(batch, "end", end_while_others_end)
-    tray.done.append(red)
-    tray.note()
-    tray.note()
-    assert batch.take_turn() == Ended([green, blue, red], [])
 
 
 def test_a_batch_is_in_hand_until_its_last_run_has_ended() -> None:

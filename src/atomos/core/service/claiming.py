@@ -41,7 +41,9 @@ class Claims:
         self._unread = unread
         self._wake = wake
         self._had_suspects: dict[str, float] = {}
-        self._passed_by: dict[str, float] = {}
+        self._passed_by: set[str] = set()
+        self._free_since = 0.0
+        self._sharing = threading.Lock()
 
     def claim(self, recipient: str, room: int) -> Held | None:
         """Claim at most `room` rows of a recipient, and take them in hand; None where there are none."""
@@ -55,6 +57,7 @@ class Claims:
         """Note that so many rows of a batch ended: after the last suspect, who was passed by is looked at again."""
         self._in_hand.end(held, rows)
         if held.batch.is_suspect and not held.has_suspects:
+            self._free_since = monotonic()
             self._look_again()
 
     def _claim(self, recipient: str, room: int, *, suspects: bool) -> tuple[Held | None, bool]:
@@ -74,7 +77,8 @@ class Claims:
             if batch.is_suspect:
                 self._had_suspects[recipient] = monotonic()
             if batch.passed_by:
-                self._passed_by[recipient] = monotonic()
+                with self._sharing:
+                    self._passed_by.add(recipient)
         finally:
             if suspects:
                 self._in_hand.claimed()
@@ -84,18 +88,22 @@ class Claims:
 
     def _may_have_suspects(self, recipient: str) -> bool:
         """Whether its claim may be of suspects: not while there are some in hand, nor when it is another one's turn."""
-        now, last = monotonic(), self._had_suspects.get(recipient, 0.0)
-        for other, since in list(self._passed_by.items()):
-            if now - since > _TURN_SECONDS:  # it has no room, or nothing any more
-                self._passed_by.pop(other, None)
-            elif other != recipient and self._had_suspects.get(other, 0.0) < last:
+        with self._sharing:
+            if not self._in_hand.may_have_suspects():
                 return False
-        if is_free := self._in_hand.may_have_suspects():
-            self._passed_by.pop(recipient, None)
-        return is_free
+            if self._is_anothers_turn(recipient):
+                self._in_hand.claimed()
+                return False
+            self._passed_by.discard(recipient)
+            return True
+
+    def _is_anothers_turn(self, recipient: str) -> bool:
+        if monotonic() - self._free_since > _TURN_SECONDS:
+            self._passed_by.clear()  # who did not come has no room, or none any more
+        last = self._had_suspects.get(recipient, 0.0)
+        return any(self._had_suspects.get(other, 0.0) < last for other in self._passed_by)
 
     def _look_again(self) -> None:
-        self._passed_by.update(dict.fromkeys(list(self._passed_by), monotonic()))
         if self._pace.end_rest():
             self._wake.set()
 

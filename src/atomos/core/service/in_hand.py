@@ -7,11 +7,9 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from .delivery import Batch, Claimed, Rows
-
-T = TypeVar("T")
 
 _SETTLED_SECONDS = 0.5
 
@@ -144,9 +142,9 @@ class Held:
 class Tray:
     """Runs of one batch that a thread took together, to carry them out one after the other.
 
-    Any thread may take back what was not begun, and note what ended. `row` is the one that is being worked on since
-    `begun` (on the monotonic clock), None after the last; `run` is the run that it is in, `taken` counts the rows of
-    all runs so far. `done` and `leaving` are as in `Ended`.
+    Any thread may take back what was not begun. `row` is the one that is being worked on since `begun` (on the
+    monotonic clock), None after the last; `run` is the run that it is in, `taken` counts the rows of all runs so far.
+    `done` and `leaving` are as in `Ended`.
     """
 
     def __init__(self, held: Held, runs: Iterable[Run], since: float) -> None:
@@ -156,8 +154,8 @@ class Tray:
         self.run: Run = ()
         self.taken = 0
         self.row: Claimed | None = None
-        self.done: deque[Claimed] = deque()
-        self.leaving: deque[Claimed] = deque()
+        self.done: list[Claimed] = []
+        self.leaving: list[Claimed] = []
         self._runs = deque(runs)
 
     def next(self) -> Run | None:
@@ -180,24 +178,20 @@ class Tray:
 
     def take_back(self) -> list[Run]:
         """Take back what was not begun."""
-        return _emptied(self._runs)
+        back = []
+        while self._runs:
+            try:
+                back.append(self._runs.popleft())
+            except IndexError:
+                break
+        return back
 
     def note(self) -> None:
-        """Let the batch know what ended, so that it can be written down; any thread may."""
+        """Let the batch know what ended, so that it can be written down."""
         self.noted = monotonic()
         if self.done or self.leaving:
-            self.held.end(done=_emptied(self.done), leaving=_emptied(self.leaving))
-
-
-def _emptied(queue: deque[T]) -> list[T]:
-    """Take everything, of which each thread that does so at the same time gets some."""
-    taken = []
-    while queue:
-        try:
-            taken.append(queue.popleft())
-        except IndexError:
-            break
-    return taken
+            self.held.end(done=self.done, leaving=self.leaving)
+            self.done, self.leaving = [], []
 
 
 class InHand:

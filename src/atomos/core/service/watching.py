@@ -14,8 +14,6 @@ from .in_hand import Tray
 
 _LOG = structlog.get_logger("atomos.worker")
 
-_SLOW_SECONDS = 1.0
-
 
 class Stuck(NamedTuple):
     """A handler that runs past its limit: whose, of which message, and for how many seconds until now."""
@@ -42,8 +40,6 @@ class Watch:
         found, now = {}, monotonic()
         for tray in trays:
             row, seconds = tray.row, now - tray.begun
-            if row is not None and seconds > _SLOW_SECONDS:
-                self._write_down(tray)
             if row is None or not 0 < self._limit_of(row.fence.recipient) < seconds:
                 continue
             found[row.fence.lease, row.fence.seq] = Stuck(row.fence.recipient, row.envelope.id, seconds)
@@ -51,11 +47,6 @@ class Watch:
                 self._give_up(tray, found[row.fence.lease, row.fence.seq])
         self._given_up &= found.keys()
         return list(found.values())
-
-    def _write_down(self, tray: Tray) -> None:
-        # What went before a row that takes long, in the same portion, must not keep its keys meanwhile.
-        tray.note()
-        self._handover.write_down(tray.held)
 
     def _give_up(self, tray: Tray, stuck: Stuck) -> None:
         row = tray.row

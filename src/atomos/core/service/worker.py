@@ -261,7 +261,7 @@ class Worker:
 
     def _rounds(self, crew: Crew) -> dict[str, list[Chore]]:
         third, usual = self._settings.lease / 3, self._settings.limit
-        handover = self._handover(self._settings.lease, self._doubts)
+        handover = self._handover(0.0, self._doubts)
         watch = Watch(handover, lambda each: self._routes[each].policy.limit_or(usual))
         return {
             "renewal": [Chore("renew", third, self._renew)],  # it waits for no other chore
