@@ -27,9 +27,9 @@ class Database:
     """The engines of one database, each with a pool of its own.
 
     `writer` and `reader` (which cannot write) are the application's. The others are the log's, which so goes
-    on when the application has taken all of its own: `log`, `claims` for a worker's claims, and `renewals`
-    for its leases, which must not wait behind anything. These have as many connections as there are threads
-    that ask for one, and keep few.
+    on when the application has taken all of its own: `log`, `claims` for what a worker claims and what leaves
+    its leases, and `renewals` for the leases, which must not wait behind anything. These have as many
+    connections as there are threads that ask for one, and keep few.
 
     `url` is a SQLAlchemy URL of SQLite (in a file) or PostgreSQL; `reader_url` may name a replica or a role that
     may only select, None for the same. Times are in seconds; zero switches a time limit off. Nothing is opened

@@ -151,7 +151,7 @@ class SqlDeliveries(Deliveries):
     def keep(self, lease: int, left: Rows) -> None:
         """Let a lease hold no more than what is left."""
         failpoint("release.before")
-        # A crash of the server may take it back, as it may the lease: what is left of that runs out.
+        # A crash of the server may take it back: then the lease names what is done until its next change, or its end.
         with self._database.change() as connection:
             dialect_of(connection).keep(connection, lease, left)
 

@@ -28,8 +28,7 @@ LEDGER = "atomos.testing.faults.ledger.container:Application"
 _WORKER = ("atomos", "worker")
 _START_SECONDS = 60.0
 _GONE_SECONDS = 30.0
-# Each part by an index of its own: it is asked twenty times a second, and a scan of all that is done would become
-# most of what the machine does.
+# Each part by an index of its own: it is asked up to twenty times a second, and what is done grows.
 _UNFINISHED = """
 select (select count(*) from atomos_delivery where status = 'ready')
      + (select count(*) from atomos_delivery where status in ('scheduled', 'retrying'))
