@@ -423,19 +423,6 @@ def test_chores_are_done_again_and_again_and_one_that_fails_costs_no_other(
     worker.stop()
 
 
-def test_deliveries_are_vacuumed_by_one_at_a_time(log_database: Database) -> None:
-    bells = Bells(log_database)
-    bells.bus.emit(Whispered())
-    assert bells.deliveries.vacuum()
-    if log_database.dialect == "postgresql":
-        with log_database.look() as connection:
-            lock = "hashtextextended('atomos vacuum', 0)"
-            connection.exec_driver_sql(f"select pg_advisory_lock({lock})")
-            assert not bells.deliveries.vacuum()
-            connection.exec_driver_sql(f"select pg_advisory_unlock({lock})")
-        assert bells.deliveries.vacuum()
-
-
 def _left(batch: Any, over: int) -> Any:
     from atomos.core.service.delivery import Rows
 

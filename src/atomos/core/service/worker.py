@@ -35,7 +35,6 @@ from .worker_settings import WorkerSettings
 _LOG = structlog.get_logger("atomos.worker")
 
 _LONGEST_PAUSE = 1.0
-_VACUUM_AFTER = 50_000
 _SEEN_SECONDS = 5.0
 
 
@@ -82,7 +81,6 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._stuck: tuple[Stuck, ...] = ()
         self._returns = Returns(self._handover(0.0, self._doubts), self._claims)
-        self._ended = 0
         self._look_due = 0.0
         self._resting: set[str] = set()
 
@@ -229,8 +227,7 @@ class Worker:
         handover = self._handover(self._settings.lease, self._doubts)
         try:
             try:
-                ended = handover.carry_out(tray)
-                self._ended += ended  # not in one: what others add while it works would be lost
+                handover.carry_out(tray)
             finally:
                 self._pace.worked(recipient, monotonic() - started, tray.taken)
             handover.write_down(held)
@@ -274,7 +271,7 @@ class Worker:
             "chores": [
                 # The register may have come from a backup, or the schedules from another build.
                 Chore("enrol", third, self._enrol),
-                Chore("vacuum", 2.0, self._vacuum),
+                Chore("vacuum", 2.0, self._deliveries.vacuum),
                 *self._registration.chores(),
                 *self._chores,
             ],
@@ -287,11 +284,6 @@ class Worker:
 
     def _register(self) -> None:
         self._registration.say(self._stuck)
-
-    def _vacuum(self) -> None:
-        if self._ended >= _VACUUM_AFTER:
-            self._ended = 0
-            self._deliveries.vacuum()
 
     def _renew(self) -> None:
         until = monotonic() + self._settings.lease
