@@ -41,8 +41,8 @@ def is_sound_for(scenario: Scenario, deposits: Sequence[Deposited]) -> None:
 
 def wait_until_stopped(scenario: Scenario, deed: str) -> float:
     """Wait until a handler has stopped its worker; say when, on this process's clock."""
-    book = scenario.folder / "book"
-    wait_until(lambda: book.exists() and deed in book.read_text(), SECONDS, f"{deed} to be done")
+    books = f"book.{deed}.*"
+    wait_until(lambda: any(scenario.folder.glob(books)), SECONDS, f"{deed} to be done")
     return time.monotonic()
 
 

@@ -1,128 +1,130 @@
-"""On PostgreSQL dead rows are cleared away by their number, whoever left them, and by one worker at a time."""
+"""On PostgreSQL dead rows are cleared away by their number, whoever left them, by the worker that looks first."""
+
+# ruff: noqa: S608 - statements are put together from constants of this module
 
 from __future__ import annotations
 
-import pytest
-
 from atomos.core.adapters import Database
-from atomos.core.adapters.vacuum import MOST_DEAD
 from atomos.testing.processes import wait_until
 
 from .conftest import ON_POSTGRESQL, ON_SQLITE, Start
-from .worker_samples import Bells, Whispered
+from .worker_samples import Bells
 
 SECONDS = 20.0
-MANY = MOST_DEAD["atomos_lease"] + 100
-LEASES = ("atomos_lease",)
+LEASES, DELIVERIES = "atomos_lease", "atomos_delivery"
+MANY = {LEASES: 1_100, DELIVERIES: 50_100}
 
-_GROW = """
+_GROW = {
+    LEASES: """
 insert into atomos_lease (worker, recipient, until, seqs, keys)
-select 'gone', 'whisper', now(), '{}', '{}' from generate_series(1, %(count)s)
-"""
+select 'nobody', 'gone', now(), '{}', '{}' from generate_series(1, %(count)s)
+""",
+    DELIVERIES: """
+insert into atomos_delivery (message_id, recipient, status)
+select gen_random_uuid(), 'gone', 'done' from generate_series(1, %(count)s)
+""",
+}
 
 
 @ON_POSTGRESQL
 def test_dead_leases_are_vacuumed_when_they_are_many_also_by_who_left_none(log_database: Database) -> None:
-    leave_dead_leases(log_database, MANY)
-    assert Bells(log_database).deliveries.vacuum() == LEASES
-    assert dead(log_database, "atomos_lease") == 0
-    assert Bells(log_database).deliveries.vacuum() == ()
+    leave_dead(log_database, LEASES, MANY[LEASES])
+    Bells(log_database).deliveries.vacuum()
+    assert dead(log_database, LEASES) == 0
+    Bells(log_database).deliveries.vacuum()
+    assert vacuums(log_database, LEASES) == 1
 
 
 @ON_POSTGRESQL
 def test_few_dead_leases_are_left_alone_until_they_are_many(log_database: Database) -> None:
-    bells = Bells(log_database)
-    leave_dead_leases(log_database, MANY // 2)
-    assert bells.deliveries.vacuum() == ()
-    leave_dead_leases(log_database, MANY // 2)
-    assert bells.deliveries.vacuum() == LEASES
+    deliveries = Bells(log_database).deliveries
+    leave_dead(log_database, LEASES, MANY[LEASES] // 2)
+    deliveries.vacuum()
+    assert vacuums(log_database, LEASES) == 0
+    leave_dead(log_database, LEASES, MANY[LEASES] // 2)
+    deliveries.vacuum()
+    assert vacuums(log_database, LEASES) == 1
 
 
 @ON_POSTGRESQL
-def test_what_completions_left_dead_is_vacuumed(
-    log_database: Database, monkeypatch: pytest.MonkeyPatch
+def test_dead_deliveries_are_vacuumed_when_they_are_many(log_database: Database) -> None:
+    deliveries = Bells(log_database).deliveries
+    leave_dead(log_database, DELIVERIES, MANY[LEASES])
+    deliveries.vacuum()
+    assert vacuums(log_database, DELIVERIES) == 0
+    leave_dead(log_database, DELIVERIES, MANY[DELIVERIES])
+    deliveries.vacuum()
+    assert vacuums(log_database, DELIVERIES) == 1
+    assert dead(log_database, DELIVERIES) == 0
+
+
+@ON_POSTGRESQL
+def test_what_a_vacuum_had_to_leave_is_tried_again_after_a_pause_that_grows_with_it(
+    log_database: Database,
 ) -> None:
-    monkeypatch.setitem(MOST_DEAD, "atomos_delivery", 20)
-    bells = Bells(log_database)
-    never_vacuum_by_itself(log_database, "atomos_delivery")
-    for _ in range(30):
-        bells.bus.emit(Whispered())
-    assert bells.worker().drain() == 30
-    flush_statistics(log_database)
-    wait_until(lambda: bells.deliveries.vacuum() == ("atomos_delivery",), SECONDS, "thirty dead rows")
-    assert dead(log_database, "atomos_delivery") == 0
-
-
-@ON_POSTGRESQL
-def test_what_a_vacuum_had_to_leave_is_no_reason_for_the_next(log_database: Database) -> None:
-    one, other = Bells(log_database).deliveries, Bells(log_database).deliveries
-    assert one.vacuum() == other.vacuum() == ()
+    deliveries = Bells(log_database).deliveries
     with log_database.snapshot() as old:
         old.exec_driver_sql("select count(*) from atomos_lease")
-        leave_dead_leases(log_database, MANY)
-        assert one.vacuum() == LEASES
-        assert dead(log_database, "atomos_lease") >= MANY
-        assert one.vacuum() == other.vacuum() == ()
-        leave_dead_leases(log_database, MANY)
-        assert other.vacuum() == LEASES
-        assert one.vacuum() == ()
-    leave_dead_leases(log_database, MANY)
-    assert one.vacuum() == LEASES
-    assert dead(log_database, "atomos_lease") == 0
+        leave_dead(log_database, LEASES, 200_000)  # two seconds
+        deliveries.vacuum()
+        deliveries.vacuum()
+        assert vacuums(log_database, LEASES) == 1
+        assert dead(log_database, LEASES) >= 200_000
+
+    def is_clean() -> bool:
+        deliveries.vacuum()
+        return dead(log_database, LEASES) == 0
+
+    wait_until(is_clean, SECONDS, "another vacuum, though nothing died any more")
+    assert vacuums(log_database, LEASES) == 2
 
 
 @ON_POSTGRESQL
-def test_dead_rows_are_vacuumed_by_one_at_a_time(log_database: Database) -> None:
+def test_a_table_that_somebody_changes_is_left_to_the_next_time(log_database: Database) -> None:
     deliveries = Bells(log_database).deliveries
-    leave_dead_leases(log_database, MANY)
-    with log_database.look() as connection:
-        lock = "hashtextextended('atomos vacuum', 0)"
-        connection.exec_driver_sql(f"select pg_advisory_lock({lock})")
-        assert deliveries.vacuum() == ()
-        connection.exec_driver_sql(f"select pg_advisory_unlock({lock})")
-    assert deliveries.vacuum() == LEASES
+    leave_dead(log_database, LEASES, MANY[LEASES])
+    with log_database.transaction() as connection:
+        connection.exec_driver_sql("lock table atomos_lease in share update exclusive mode")
+        deliveries.vacuum()
+        assert vacuums(log_database, LEASES) == 0
+    deliveries.vacuum()
+    assert vacuums(log_database, LEASES) == 1
 
 
 @ON_POSTGRESQL
 def test_a_worker_vacuums_what_others_left(log_database: Database, start: Start) -> None:
-    leave_dead_leases(log_database, MANY)
+    leave_dead(log_database, LEASES, MANY[LEASES])
     start(Bells(log_database))
-    wait_until(
-        lambda: dead(log_database, "atomos_lease") < MANY // 10, SECONDS, "the worker to vacuum leases"
-    )
+    wait_until(lambda: vacuums(log_database, LEASES) == 1, SECONDS, "the worker to vacuum leases")
 
 
 @ON_SQLITE
-def test_sqlite_leaves_nothing_dead(log_database: Database) -> None:
-    assert Bells(log_database).deliveries.vacuum() == ()
+def test_on_sqlite_there_is_nothing_to_vacuum(log_database: Database) -> None:
+    Bells(log_database).deliveries.vacuum()
 
 
-def leave_dead_leases(database: Database, count: int) -> None:
-    """Have so many leases begin and end."""
-    never_vacuum_by_itself(database, "atomos_lease")
-    with database.transaction() as connection:
-        connection.exec_driver_sql(_GROW, {"count": count})
-    with database.transaction() as connection:
-        connection.exec_driver_sql("delete from atomos_lease where worker = 'gone'")
-    flush_statistics(database)
-
-
-def never_vacuum_by_itself(database: Database, table: str) -> None:
-    """Have PostgreSQL leave a table to us."""
+def leave_dead(database: Database, table: str, count: int) -> None:
+    """Have so many rows of a table live and die; PostgreSQL leaves them to us."""
     with database.transaction() as connection:
         connection.exec_driver_sql(f"alter table {table} set (autovacuum_enabled = false)")
-
-
-def flush_statistics(database: Database) -> None:
-    """Have the connection of writers tell what it counted."""
+        connection.exec_driver_sql(_GROW[table], {"count": count})
+    with database.transaction() as connection:
+        connection.exec_driver_sql(f"delete from {table} where recipient = 'gone'")
     with database.transaction() as connection:
         connection.exec_driver_sql("select pg_stat_force_next_flush()")
 
 
 def dead(database: Database, table: str) -> int:
     """Say how many dead rows PostgreSQL counts in a table."""
+    return _statistic(database, table, "n_dead_tup")
+
+
+def vacuums(database: Database, table: str) -> int:
+    """Say how often a table was vacuumed."""
+    return _statistic(database, table, "vacuum_count")
+
+
+def _statistic(database: Database, table: str, name: str) -> int:
     with database.look() as connection:
-        found = connection.exec_driver_sql(
-            "select n_dead_tup from pg_stat_user_tables where relname = %(table)s", {"table": table}
-        )
-        return int(found.scalar_one())
+        asked = f"select {name} from pg_stat_user_tables where relname = %(table)s"
+        return int(connection.exec_driver_sql(asked, {"table": table}).scalar_one())

@@ -9,9 +9,11 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from atomos.testing.faults import Report, Struck
 from atomos.testing.faults.databases import can_write
-from atomos.testing.faults.ledger.deeds import Book
+from atomos.testing.faults.ledger.deeds import Book, Deeds
 from atomos.testing.faults.ledger.messages import Deposited
 from atomos.testing.faults.nursery import _Keeper
 from atomos.testing.faults.recovery import Recovery, Step
@@ -29,6 +31,18 @@ def test_an_effect_that_a_kill_cut_off_is_none_and_does_not_spoil_the_next(tmp_p
         book.write("notify", Deposited(account="a", number=2), "two")
 
         assert [(effect.number, effect.id) for effect in book.read()] == [(1, "one"), (2, "two")]
+
+
+def test_a_deed_is_done_so_many_times_and_is_no_effect(tmp_path: Path) -> None:
+    book = Book(str(tmp_path / "book"))
+    deeds, message = Deeds(book), Deposited(account="a", number=1, deed="notify fail 2")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="notify fails for a 1"):
+            deeds.perform("notify", message)
+
+    deeds.perform("notify", message)
+
+    assert book.read() == []
 
 
 def test_nobody_can_write_while_somebody_else_stays_in_the_middle_of_it(tmp_path: Path) -> None:

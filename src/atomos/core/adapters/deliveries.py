@@ -30,7 +30,7 @@ from ..service.failpoints import failpoint
 from .codec import Codec
 from .database import Database
 from .dialects import ClaimedRow, Register, dialect_of
-from .vacuum import Vacuum
+from .vacuum import vacuum
 from .walks import Walks
 
 _PAUSED = text("select paused_at is not null from atomos_recipient where name = :recipient")
@@ -64,7 +64,6 @@ class SqlDeliveries(Deliveries):
         self._lease = timedelta(seconds=lease)
         self._now: Callable[[], datetime | None] = now or (lambda: None)
         self._walks = walks or Walks()
-        self._vacuum = Vacuum(database)
 
     def enrol(self, recipients: Sequence[str], at_once: Mapping[str, int] = NO_LIMITS) -> None:
         """Add recipients to the register, where they are not in it yet; set how many may be in hand at once."""
@@ -188,9 +187,10 @@ class SqlDeliveries(Deliveries):
             after = None if pause is None else timedelta(seconds=pause)
             dialect_of(connection).probe(connection, recipient, after, self._now())
 
-    def vacuum(self) -> Sequence[str]:
-        """Vacuum deliveries and leases on PostgreSQL, one at a time; elsewhere there is nothing to do."""
-        return self._vacuum() if self._database.dialect == "postgresql" else ()
+    def vacuum(self) -> None:
+        """Vacuum on PostgreSQL what many rows have died in; elsewhere there is nothing to do."""
+        if self._database.dialect == "postgresql":
+            vacuum(self._database)
 
     def _is_in_vain(self, recipient: str, without: Rows) -> bool:
         # Only on SQLite does a claim keep every writer waiting, whatever they write.

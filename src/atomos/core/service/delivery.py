@@ -301,5 +301,5 @@ class Deliveries(ABC):
         """Let claims take one row in the whole installation, after a pause in seconds; None: claim as usual."""
 
     @abstractmethod
-    def vacuum(self) -> Sequence[str]:
-        """Clear away what completions and claims left behind, where it is much; name the tables that had it."""
+    def vacuum(self) -> None:
+        """Clear away what completions and claims left behind, where the database needs that and it is much."""

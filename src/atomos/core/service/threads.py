@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 import structlog
 
 from .in_hand import Held, Run, Tray
+from .ports import Unavailable
 
 _LOG = structlog.get_logger("atomos.worker")
 
@@ -195,4 +196,5 @@ class Rounds:
         try:
             chore.do()
         except Exception as error:  # noqa: BLE001 - a round is never the last
-            _LOG.error("worker.chore_failed", chore=chore.name, error=repr(error), exc_info=error)
+            shown = None if isinstance(error, Unavailable) else error
+            _LOG.error("worker.chore_failed", chore=chore.name, error=repr(error), exc_info=shown)

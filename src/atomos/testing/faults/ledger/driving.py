@@ -100,10 +100,7 @@ def effects(book: Book, deposits: Iterable[Deposited]) -> Iterator[str]:
     """Compare the effects: each at least once, under one id, first times in order."""
     written: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
     for effect in book.read():
-        if (
-            effect.id
-            and written[effect.listener, effect.account].setdefault(effect.number, effect.id) != effect.id
-        ):
+        if written[effect.listener, effect.account].setdefault(effect.number, effect.id) != effect.id:
             yield f"{effect.listener} had its effect for {effect.number} under two ids"
     accounts: dict[str, list[Deposited]] = defaultdict(list)
     for each in deposits:
