@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from atomos.core.adapters import Database
+from atomos.core.adapters.vacuum import TOO_MANY
+from atomos.core.service import Unavailable
 from atomos.testing.processes import wait_until
 
 from .conftest import ON_POSTGRESQL, ON_SQLITE, Start
@@ -59,11 +63,12 @@ def test_dead_deliveries_are_vacuumed_when_they_are_many(log_database: Database)
 
 
 @ON_POSTGRESQL
-def test_what_a_vacuum_had_to_leave_is_tried_again_after_a_pause_that_grows_with_it(
+def test_what_a_vacuum_had_to_leave_is_tried_again_after_a_pause(
     log_database: Database,
 ) -> None:
     deliveries = Bells(log_database).deliveries
     with log_database.snapshot() as old:
+        old.exec_driver_sql("set local idle_in_transaction_session_timeout = 0")
         old.exec_driver_sql("select count(*) from atomos_lease")
         leave_dead(log_database, LEASES, 200_000)  # two seconds
         deliveries.vacuum()
@@ -84,9 +89,42 @@ def test_a_table_that_somebody_changes_is_left_to_the_next_time(log_database: Da
     leave_dead(log_database, LEASES, MANY[LEASES])
     with log_database.transaction() as connection:
         connection.exec_driver_sql("lock table atomos_lease in share update exclusive mode")
+        assert in_need(log_database) == [], "nor is there a warning in the server's log"
         deliveries.vacuum()
         assert vacuums(log_database, LEASES) == 0
     deliveries.vacuum()
+    assert vacuums(log_database, LEASES) == 1
+
+
+@ON_POSTGRESQL
+def test_leases_are_vacuumed_before_deliveries(log_database: Database) -> None:
+    leave_dead(log_database, DELIVERIES, MANY[DELIVERIES])
+    leave_dead(log_database, LEASES, MANY[LEASES])
+    assert in_need(log_database) == [LEASES, DELIVERIES]
+    Bells(log_database).deliveries.vacuum()
+    assert in_need(log_database) == []
+    assert vacuums(log_database, LEASES) == vacuums(log_database, DELIVERIES) == 1
+
+
+@ON_POSTGRESQL
+def test_whoever_does_not_own_the_tables_leaves_them_alone(log_database: Database) -> None:
+    leave_dead(log_database, LEASES, MANY[LEASES])
+    assert in_need(log_database, "set role pg_monitor") == []
+    assert in_need(log_database) == [LEASES]
+
+
+@ON_POSTGRESQL
+def test_a_connection_that_is_lost_in_a_vacuum_is_said_to_be_unavailable(
+    log_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_dead(log_database, LEASES, MANY[LEASES])
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "atomos.core.adapters.vacuum._VACUUM", "select pg_terminate_backend(pg_backend_pid()) -- "
+        )
+        with pytest.raises(Unavailable):
+            Bells(log_database).deliveries.vacuum()
+    Bells(log_database).deliveries.vacuum()
     assert vacuums(log_database, LEASES) == 1
 
 
@@ -111,6 +149,16 @@ def leave_dead(database: Database, table: str, count: int) -> None:
         connection.exec_driver_sql(f"delete from {table} where recipient = 'gone'")
     with database.transaction() as connection:
         connection.exec_driver_sql("select pg_stat_force_next_flush()")
+
+
+def in_need(database: Database, *before: str) -> list[str]:
+    """Name the tables that are to be vacuumed, in order, for whoever ran these statements before."""
+    with database.look() as connection:
+        for statement in before:
+            connection.exec_driver_sql(statement)
+        found = list(connection.exec_driver_sql(TOO_MANY).scalars())
+        connection.exec_driver_sql("reset role")
+        return found
 
 
 def dead(database: Database, table: str) -> int:

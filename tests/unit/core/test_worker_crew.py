@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from atomos.core.service import Unavailable
 from atomos.core.service.delivery import Batch, Claimed, Fence
 from atomos.core.service.envelope import Envelope
 from atomos.core.service.in_hand import Held, Run, Tray
@@ -177,3 +179,16 @@ def test_a_heart_beats_until_its_block_is_left() -> None:
     until = time.monotonic() + 0.05
     wait_until(lambda: time.monotonic() > until, SECONDS, "time to pass")
     assert len(beats) == seen
+
+
+@pytest.mark.parametrize(("error", "is_shown"), [(Unavailable("away"), False), (KeyError("wrong"), True)])
+def test_a_chore_that_fails_is_logged_with_its_traceback_unless_the_database_is_away(
+    error: Exception, is_shown: bool
+) -> None:
+    def fail() -> None:
+        raise error
+
+    with capture_logs() as logs, Rounds("rounds", [Chore("fail", 0.01, fail)]):
+        wait_until(lambda: bool(logs), SECONDS, "the chore to fail")
+    assert (logs[0]["exc_info"] is error) == is_shown
+    assert logs[0]["chore"] == "fail"

@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from atomos.core.domain import RuleBroken
 from atomos.core.service.failpoints import hit
@@ -45,8 +46,8 @@ class Book:
             os.close(file)
 
     def beside(self, name: str) -> Book:
-        """Give a book of its own, in a file beside this one."""
-        return Book(f"{self._path}.{name}")
+        """Give a book of its own, in a file beside this one; `name` is any text of a hundred characters or so."""
+        return Book(f"{self._path}.{quote(name, safe=' ')}")
 
     def read(self) -> list[Effect]:
         """Give every effect, in the order in which they were had."""
