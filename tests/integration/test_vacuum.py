@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy.exc import DataError
 
 from atomos.core.adapters import Database
 from atomos.core.adapters.vacuum import TOO_MANY
@@ -84,6 +85,17 @@ def test_what_a_vacuum_had_to_leave_is_tried_again_after_a_pause(
 
 
 @ON_POSTGRESQL
+def test_of_few_that_a_vacuum_had_to_leave_it_rests_for_a_second(log_database: Database) -> None:
+    with log_database.snapshot() as old:
+        old.exec_driver_sql("select count(*) from atomos_lease")
+        leave_dead(log_database, LEASES, MANY[LEASES])
+        Bells(log_database).deliveries.vacuum()
+        assert dead(log_database, LEASES) >= MANY[LEASES]
+        assert in_need(log_database, "select pg_sleep(0.1)") == []
+        assert in_need(log_database, "select pg_sleep(1)") == [LEASES]
+
+
+@ON_POSTGRESQL
 def test_a_table_that_somebody_changes_is_left_to_the_next_time(log_database: Database) -> None:
     deliveries = Bells(log_database).deliveries
     leave_dead(log_database, LEASES, MANY[LEASES])
@@ -126,6 +138,18 @@ def test_a_connection_that_is_lost_in_a_vacuum_is_said_to_be_unavailable(
             Bells(log_database).deliveries.vacuum()
     Bells(log_database).deliveries.vacuum()
     assert vacuums(log_database, LEASES) == 1
+
+
+@ON_POSTGRESQL
+def test_a_connection_of_a_vacuum_that_failed_is_given_to_nobody_without_its_time_limit(
+    log_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_dead(log_database, LEASES, MANY[LEASES])
+    monkeypatch.setattr("atomos.core.adapters.vacuum._VACUUM", "select 1 / 0 -- ")
+    with pytest.raises(DataError):
+        Bells(log_database).deliveries.vacuum()
+    with log_database.look() as connection:
+        assert connection.exec_driver_sql("show statement_timeout").scalar_one() != "0"
 
 
 @ON_POSTGRESQL

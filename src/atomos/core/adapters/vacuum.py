@@ -30,7 +30,7 @@ _VACUUM = "vacuum (skip_locked, truncate false) "
 def vacuum(database: Database) -> None:
     """Vacuum deliveries and leases, where too many rows of them are dead, whoever left them.
 
-    PostgreSQL's statistics count those, up to ten seconds late, and from zero after a crash. It takes the role that
+    PostgreSQL's statistics count those, some seconds late, and from zero after a crash. It takes the role that
     owns the tables; another's are left to PostgreSQL itself. Raises `Unavailable` when the database is away.
     """
     with database.look() as connection:
