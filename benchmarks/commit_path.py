@@ -41,7 +41,7 @@ LINE, LINE_SILENT = "order line, with it", "order line, without"
 WITHOUT = {HELD: HELD_SILENT, HELD_SILENT: HELD_SILENT, LINE: LINE_SILENT, LINE_SILENT: LINE_SILENT}
 """What each is compared with; the others with `SILENT`."""
 
-COMMANDS, ROUNDS = 100, 20
+COMMANDS, ROUNDS = 100, 60
 
 _NUMBERS = count()
 

@@ -173,6 +173,7 @@ class Bells:
         lease: float = FAST.lease,
         deliveries: Callable[[SqlDeliveries], SqlDeliveries] = lambda real: real,
         wake: Wake | None = None,
+        work: type[BellsUnitOfWork] = BellsUnitOfWork,
     ) -> None:
         self.database = database
         self.script = Script()
@@ -185,7 +186,7 @@ class Bells:
         self.deliveries = deliveries(SqlDeliveries(database, codec, lease, now=now))
         offers = [
             Offer("script", lambda: self.script, Script, "test.script"),
-            Offer("uow", lambda: BellsUnitOfWork(database, self.log), BellsUnitOfWork, "test.uow"),
+            Offer("uow", lambda: work(self.database, self.log), work, "test.uow"),
             Offer("envelope", lambda: current_handling().envelope, Envelope, "test.envelope"),  # type: ignore[union-attr]
         ]
         self.bus = MessageBus(

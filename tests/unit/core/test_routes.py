@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from atomos.core.domain import Command, Event, Message, Query
-from atomos.core.service import Routes, by, every, join, named, parks
+from atomos.core.service import Offer, Routes, UnitOfWork, by, every, join, named, parks
 from atomos.core.service.plans import Flow
+from atomos.core.service.ports import Clock
 from atomos.core.service.routes import Double
 from atomos.testing.probing import SilentMeter
 
@@ -190,3 +192,29 @@ def test_one_command_made_from_two_events_takes_the_fields_of_each() -> None:
         Pack(order_id="o-1", remark="soon"),
     )
     assert from_imported.handler.call(Imported(order_id="o-1")) == (Pack(order_id="o-1"),)
+
+
+class Work(UnitOfWork):
+    """Only its class matters here."""
+
+
+def reads_too(command: Pack, uow: Work, clock: Clock) -> None: ...
+
+
+def works(command: Pack, uow: Work) -> None: ...
+
+
+def works_twice(command: Pack, uow: Work, other: Work) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "at_once"), [(works, True), (works_twice, False), (reads_too, False), (pack, False)]
+)
+def test_a_handler_begins_at_once_when_it_is_given_one_unit_of_work_and_nothing_else(
+    handler: Callable[..., None], at_once: bool
+) -> None:
+    made = {"uow": Work, "other": Work, "clock": Clock}
+    offers = {name: Offer(name, lambda: None, each, f"Shop.{name}") for name, each in made.items()}
+    routes = Routes(triggers={Placed: [Pack]}, commands={Pack: handler})
+    plan = Flow(join(shop=[routes]), {"shop": offers}, SilentMeter()).handlers[Pack]
+    assert plan.begins_at_once is at_once

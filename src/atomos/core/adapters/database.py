@@ -16,6 +16,9 @@ from ..service.ports import Unavailable
 from . import postgres, sqlite
 from .database_errors import explain
 
+BEGUN = "begun"
+"""In a session's `info`: when its transaction was begun for the unit of work that comes next, in monotonic seconds."""
+
 _CLAIM_IDLE_SECONDS = 2.0
 
 
@@ -128,6 +131,12 @@ class Database:
             else:
                 with postgres.outside_transactions(self.writer) as driver:
                     yield driver
+
+    def session(self) -> Session:
+        """Make a session of `writer`, for a unit of work: nothing is opened before it is used."""
+        # No autoflush: what was flushed before the commit would not be seen by the rule that raises versions.
+        # Closed for good at the end: whoever kept it would otherwise begin a transaction that nobody ends.
+        return Session(self.writer, autoflush=False, expire_on_commit=False, close_resets_only=False)
 
     @contextmanager
     def snapshot(self, *, patient: bool = False) -> Iterator[Connection]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.orm import Session
 
 from ..domain.errors import AtomosError
 from ..service.delivery import Fence, MessageLog, Recalled, Record, Status, Stored
-from ..service.errors import LeaseLost, NewerBuild, Repeated, Reused
+from ..service.errors import LeaseLost, NewerBuild, NotLookedUp, Repeated, Reused
 from ..service.failpoints import failpoint
+from ..service.ports import Unavailable
 from ..service.waking import Wake
 from . import following
 from .codec import Codec, fingerprint
-from .database import Database
+from .database import BEGUN, Database
 from .database_errors import explain
-from .dialects import Answered, DeliveryRow, MessageRow, dialect_named, dialect_of
+from .dialects import Answered, DeliveryRow, MessageRow, dialect_named, dialect_of, postgresql_begin
 
 _KNOWN = text("select cast(id as text) from atomos_message where id in :ids").bindparams(
     bindparam("ids", expanding=True)
@@ -37,11 +41,8 @@ class SqlMessageLog(MessageLog):
 
     def recall(self, message_id: str, message: Any) -> Recalled | None:
         """Find what the sender of this message was told, or None. Raises `Reused` when its content was another."""
-        try:
-            with self._database.glance() as driver:
-                found = dialect_named(self._database.dialect).recall(driver, message_id)
-        except Exception as error:
-            raise self.explain(error, "the message log") or error from error
+        with self._explained():
+            found = self._find(message_id)
         if found is None:
             return None
         if found[0] != fingerprint(message) and not self._is_the_same(message_id, message):
@@ -49,6 +50,33 @@ class SqlMessageLog(MessageLog):
         if found[1] is None:
             return Recalled(None, answered=False)
         return Recalled(self._codec.decode_answer(type(message), found[1]))
+
+    def refuse_repeat(self, message_id: str) -> None:
+        """Look on the connection that the unit of work takes next, in a round trip of its own."""
+        with self._looking():
+            is_known = self._find(message_id) is not None
+        if is_known:
+            raise Repeated(f"{message_id} is stored.")
+
+    def begin_unless_repeat(self, message_id: str) -> Session | None:
+        """Look with the statement that begins the transaction. On SQLite, who begins to write holds up the others."""
+        if self._database.dialect == "sqlite":
+            self.refuse_repeat(message_id)
+            return None
+        with ExitStack() as stack:
+            with self._looking():
+                session = self._database.session()
+                stack.callback(session.close)
+                is_known = postgresql_begin.begin(session.connection(), message_id)
+            if is_known:
+                raise Repeated(f"{message_id} is stored.")
+            stack.pop_all()
+        session.info[BEGUN] = monotonic()
+        return session
+
+    def _find(self, message_id: str) -> tuple[str, str | None] | None:
+        with self._database.glance() as driver:
+            return dialect_named(self._database.dialect).recall(driver, message_id)
 
     def _is_the_same(self, message_id: str, message: Any) -> bool:
         # It may have been sent, or be sent again, by a build with another version of it.
@@ -67,32 +95,24 @@ class SqlMessageLog(MessageLog):
 
     def follow(self, message_id: str) -> Stored | None:
         """Find an event, and what it triggered; None where there is no such event."""
-        try:
+        with self._explained():
             return following.stored(self._database, message_id)
-        except Exception as error:
-            raise self.explain(error, "the message log") or error from error
 
     def append(
         self, records: Sequence[Record], completes: Fence | None = None, *, reader: int | None = None
     ) -> None:
         """Store records in a transaction of their own, and complete a delivery with them."""
-        try:
-            with self._database.transaction() as connection:
-                _hold(connection, reader)
-                self.write(connection, records, completes)
-                failpoint("append.before")
-        except Exception as error:
-            raise self.explain(error, "the message log") or error from error
+        with self._explained(), self._database.transaction() as connection:
+            _hold(connection, reader)
+            self.write(connection, records, completes)
+            failpoint("append.before")
         failpoint("append.after")
         self.committed(records)
 
     def take_back(self, timer: str, why: str) -> bool:
         """Discard what is scheduled under a timer's title, in a transaction of its own."""
-        try:
-            with self._database.transaction() as connection:
-                return self.discard(connection, timer, why)
-        except Exception as error:
-            raise self.explain(error, "the message log") or error from error
+        with self._explained(), self._database.transaction() as connection:
+            return self.discard(connection, timer, why)
 
     def discard(self, connection: Connection, timer: str, why: str) -> bool:
         """Discard what is scheduled under a timer's title, in the transaction of a connection."""
@@ -124,6 +144,25 @@ class SqlMessageLog(MessageLog):
         deliveries = (each for record in records for each in record.deliveries)
         if recipients := {each.recipient for each in deliveries if each.until is None}:
             self._wake.announce(recipients)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except AtomosError:
+            raise
+        except Exception as error:
+            if explained := self.explain(error, "the message log"):
+                raise explained from error
+            raise
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        try:
+            with self._explained():
+                yield
+        except Unavailable as error:
+            raise NotLookedUp(str(error), retry_after=error.retry_after) from error
 
     def _answered(self, obeyed: Record | None) -> Answered | None:
         if obeyed is None:

@@ -18,6 +18,9 @@ from ..service.ports import Unavailable
 REFUSED_WRITE = "25006"
 """The SQLSTATE of a write where none is taken: on a replica, or in a transaction that may only read."""
 
+PREPARED = "prepared"
+"""In a connection's `info`: what a look-up needs is prepared on it. The driver takes it back after a rollback."""
+
 _PEER_SECONDS = 15
 _KEEPALIVES = (5, 3, 3)
 """After so many seconds of silence, every so many seconds, so many times."""
@@ -95,6 +98,7 @@ def engine(
     _Trust(made, writes=not read_only)
     if read_only:
         return made.execution_options(postgresql_readonly=True)
+    event.listen(made, "rollback", _forget_prepared)
     event.listen(made, "handle_error", _leave_read_only, retval=True)
     return made
 
@@ -112,13 +116,13 @@ def run(connection: Connection, statement: str, values: Any) -> psycopg.Cursor[A
 
     A connection that is of no more use is left. Raises `Unavailable` where no writes are taken.
     """
-    with _driver_of(connection) as driver:
+    with driver_of(connection) as driver:
         return driver.execute(statement.encode(), values)
 
 
 def run_as_it_is(connection: Connection, statement: bytes, values: Any) -> psycopg.RawCursor[Any]:
     """Run one with the server's own placeholders: the driver would read a statement of many values each time."""
-    with _driver_of(connection) as driver:
+    with driver_of(connection) as driver:
         return psycopg.RawCursor(driver).execute(statement, values)
 
 
@@ -138,7 +142,8 @@ def outside_transactions(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
 
 
 @contextmanager
-def _driver_of(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
+def driver_of(connection: Connection) -> Iterator[psycopg.Connection[Any]]:
+    """Give the driver's connection of a writer's; one that is of no more use is left. Raises `Unavailable`."""
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     try:
         yield driver
@@ -190,6 +195,11 @@ def takes_no_writes(connection: psycopg.Connection[Any]) -> bool:
     """Say what the server said with its last answer; it costs no round trip."""
     said = connection.pgconn.parameter_status
     return b"on" in (said(b"in_hot_standby"), said(b"default_transaction_read_only"))
+
+
+def _forget_prepared(connection: Connection) -> None:
+    if not connection.invalidated:
+        connection.info.pop(PREPARED, None)
 
 
 def _leave_read_only(context: ExceptionContext) -> BaseException | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from .errors import (
     InFlight,
     InsideHandling,
     NoAnswer,
+    NotLookedUp,
     NotPermitted,
     OnlyRecorded,
     Outdated,
@@ -27,7 +28,7 @@ from .errors import (
 )
 from .executor import Executor
 from .following import OPERATOR, Followed, follow
-from .handling import current_handling
+from .handling import Heard, current_handling
 from .injection import Offers
 from .later import due, timer_of
 from .plans import EventPlan, Flow
@@ -92,8 +93,8 @@ class MessageBus:
         envelope = self._envelope(origin)
         with concealing(event):
             if origin.id is None:
-                return self._emit(plan, event, envelope, fresh=True)  # type: ignore[no-any-return]
-            told = self._once(event, envelope, lambda: self._emit(plan, event, envelope, fresh=False))
+                return self._emit(plan, event, envelope, may_repeat=False)  # type: ignore[no-any-return]
+            told = self._once(event, envelope, lambda: self._emit(plan, event, envelope, may_repeat=True))
         if not told.answered:
             raise SentLater(envelope.id)
         return told.answer  # type: ignore[no-any-return]
@@ -127,7 +128,7 @@ class MessageBus:
             if origin.id is None:
                 self._log.append([record])
             else:
-                self._once(event, envelope, lambda: self._log.append([record]))
+                self._once(event, envelope, lambda: self._append(record, may_repeat=True))
         return envelope.id
 
     def follow(self, message_id: str, principal: Principal = SYSTEM) -> Followed:
@@ -174,22 +175,21 @@ class MessageBus:
         return Envelope(id_, correlation, None, self._clock.now(), None, sender, trace, expects)
 
     def _once(self, event: Event[Any], envelope: Envelope, carry_out: Callable[[], Any]) -> Recalled:
-        if recalled := self._log.recall(envelope.id, event):
-            return recalled
         try:
             return Recalled(carry_out())
         except Exception as error:
-            if isinstance(error, AnswerDiffers):
+            if isinstance(error, (AnswerDiffers, NotLookedUp)):
                 raise
-            # Someone may have been first meanwhile: then a handler fails, or the log refuses the second row.
-            with suppress(Unavailable):  # what went wrong first is what the sender has to know
+            # It is a repeat, or someone was first meanwhile: then a handler fails, or the log refuses the second row.
+            # What went wrong first is what the sender has to know, unless it was that there is something to recall.
+            with nullcontext() if isinstance(error, Repeated) else suppress(Unavailable):
                 if recalled := self._log.recall(envelope.id, event):
                     return recalled
             if isinstance(error, (Conflict, Repeated)):
                 raise InFlight from error
             raise
 
-    def _emit(self, plan: EventPlan, event: Event[Any], envelope: Envelope, *, fresh: bool) -> Any:
+    def _emit(self, plan: EventPlan, event: Event[Any], envelope: Envelope, *, may_repeat: bool) -> Any:
         main, others = None, []
         for trigger in plan.triggers:
             commands = self._executor.run(trigger.handler, envelope, event)
@@ -199,18 +199,26 @@ class MessageBus:
                 else:
                     others.append(Decided(trigger.name, position, command, trigger.key(event)))
         if main is None:
-            return self._record(plan, event, envelope, others)
+            self._refuse_unanswerable(plan, event, envelope, others)
+            return self._append(
+                Record("event", envelope, event, plan.reacting(event), None, True), may_repeat=may_repeat
+            )
         # Only a message that may come again needs an id that can be found again.
-        id_ = new_id() if fresh else derived_id(envelope.id, main.trigger, main.position)
+        id_ = derived_id(envelope.id, main.trigger, main.position) if may_repeat else new_id()
         answer = self._executor.obey(
             main.command,
             envelope.caused(id_, None),
-            (envelope, event, plan.reacting(event)),
+            Heard(envelope, event, plan.reacting(event), may_repeat),
             command_records(self.flow, envelope, others) if others else (),
         )
         return answer if plan.answers else None
 
-    def _record(
+    def _append(self, record: Record, *, may_repeat: bool) -> None:
+        if may_repeat:
+            self._log.refuse_repeat(record.envelope.id)
+        self._log.append([record])
+
+    def _refuse_unanswerable(
         self, plan: EventPlan, event: Event[Any], envelope: Envelope, others: Sequence[Decided]
     ) -> None:
         if plan.answers:
@@ -220,7 +228,6 @@ class MessageBus:
             raise Outdated(
                 f"{type(event).__name__} was recorded and changed nothing here that has a version."
             )
-        self._log.append([Record("event", envelope, event, plan.reacting(event), None, True)])
 
 
 def _refuse_inside() -> None:

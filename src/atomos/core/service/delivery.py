@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ..domain.errors import AtomosError
 from ..domain.messages import Message
 from .envelope import Envelope
+from .errors import Repeated
 
 
 class Status(StrEnum):
@@ -202,6 +203,18 @@ class MessageLog(ABC):
     @abstractmethod
     def known(self, message_ids: Sequence[str]) -> frozenset[str]:
         """Say which of these ids have a message that is stored."""
+
+    def refuse_repeat(self, message_id: str) -> None:
+        """Look whether a message is stored. Raises `Repeated` when it is, `NotLookedUp` when nobody can say."""
+        if self.known([message_id]):
+            raise Repeated(f"{message_id} is stored.")
+
+    def begin_unless_repeat(self, message_id: str) -> Any:
+        """Look as `refuse_repeat` does, and begin the transaction of the unit of work that comes next, where it can.
+
+        Gives its session, which the caller closes; None where the unit of work begins its own. Raises the same.
+        """
+        self.refuse_repeat(message_id)
 
     @abstractmethod
     def follow(self, message_id: str) -> Stored | None:

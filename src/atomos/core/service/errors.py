@@ -80,6 +80,10 @@ class NewerBuild(Diagnosed, Unavailable):
     code = "ATM076"
 
 
+class NotLookedUp(Unavailable):
+    """Whether a message is a repeat could not be looked up. Nothing was done."""
+
+
 class StoredAnswer(Diagnosed):
     """The answer that a message was given has another shape than this build knows."""
 

@@ -11,7 +11,7 @@ from ..domain.messages import Command, Message
 from .concealing import concealing
 from .delivery import Fence, MessageLog, Record
 from .envelope import Envelope
-from .errors import AnswerDiffers, Conflict, MadeInvalid, NotCommitted
+from .errors import AnswerDiffers, Conflict, MadeInvalid, NotCommitted, Repeated
 from .handling import Handling, Heard
 from .plans import Flow, HandlerPlan
 from .ports import Clock
@@ -51,8 +51,8 @@ class Executor:
     ) -> Any:
         """Run a command, which commits once; give its answer. Each try has a fresh unit of work, under the same id.
 
-        For the other arguments see `Handling`. Raises `Conflict` when others were always first, and what the
-        handler raises; then nothing was stored.
+        For the other arguments see `Handling`. Raises `Repeated` when what was heard is a repeat, `Conflict` when
+        others were always first, and what the handler raises; then nothing was stored.
         """
         plan = self._flow.handlers[type(command)]
         tries = 1
@@ -63,6 +63,8 @@ class Executor:
             )
             try:
                 with concealing(command), handling:
+                    if heard is not None and heard.may_repeat:
+                        self._look_up(handling, heard)
                     answer = plan.call(command)
                 if answer is not handling.answer or not handling.committed:
                     _refuse(plan, handling, answer)
@@ -78,6 +80,15 @@ class Executor:
             tries += 1
             sleep(self._retry.pause_before(tries))
             started = perf_counter()
+
+    def _look_up(self, handling: Handling, heard: Heard) -> None:
+        # Whoever is given nothing but a unit of work can do nothing before it begins.
+        if handling.plan.begins_at_once:
+            handling.begun = self._log.begin_unless_repeat(heard.envelope.id)
+            if handling.begun is not None:  # nobody may take it
+                handling.at_end(handling.begun.close)
+        else:
+            self._log.refuse_repeat(heard.envelope.id)
 
     def _explained(self, error: Exception, plan: HandlerPlan) -> Exception:
         if isinstance(error, InvalidMessage):
@@ -96,6 +107,8 @@ def outcome_of(error: Exception) -> str:
     """Say how a handling ended that raised this error, in one of `OUTCOMES`."""
     if isinstance(error, Conflict):
         return "conflict"
+    if isinstance(error, Repeated):
+        return "repeated"
     if isinstance(error, NotYet):
         return "not_yet"
     return "rejected" if isinstance(error, DomainError) else "failed"

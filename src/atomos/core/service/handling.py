@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from contextvars import ContextVar
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..domain.messages import Event, Message
 from ..domain.model import Aggregate
@@ -18,10 +18,19 @@ from .later import Later, timer_of
 if TYPE_CHECKING:  # plans make handlings, and a handling reads its plan: nothing here is injected
     from .plans import Flow, HandlerPlan
 
-Heard = tuple[Envelope, Event[Any], tuple[Delivery, ...]]
-"""An event that an entrypoint emitted: its envelope, itself, and who hears of it by delivery."""
-
 _CURRENT: ContextVar[Handling | None] = ContextVar("atomos_handling", default=None)
+
+
+class Heard(NamedTuple):
+    """An event that an entrypoint emitted: its envelope, itself, and who hears of it by delivery.
+
+    `may_repeat`: its id may be in the log already, and nobody has looked yet.
+    """
+
+    envelope: Envelope
+    event: Event[Any]
+    deliveries: tuple[Delivery, ...]
+    may_repeat: bool
 
 
 def current_handling() -> Handling | None:
@@ -42,10 +51,12 @@ class Handling:
 
     `heard` is the event that an entrypoint emitted, as it will be recorded with this command and its answer;
     `others` are the other commands that it triggered; `completes` is the delivery that led here; `stored` says
-    that the command's row was written when it was decided. `session` is the database session in use.
+    that the command's row was written when it was decided. `session` is the database session in use, and `begun`
+    one whose transaction was begun for the unit of work that comes next; None: it begins its own.
     """
 
     session: Any = None
+    begun: Any = None
     answer: Any = None
     committed = False
     _effects = 0
@@ -132,4 +143,5 @@ class Handling:
         own = Record("command", self.envelope, self.message, (), answer, True, self.stored)
         if self.heard is None:
             return [own, *caused]
-        return [Record("event", *self.heard, answer, True), own, *self.others, *caused]
+        envelope, event, deliveries, _ = self.heard
+        return [Record("event", envelope, event, deliveries, answer, True), own, *self.others, *caused]

@@ -15,12 +15,16 @@ from .errors import NoRecipient, NoRoute
 from .injection import Bound, Offers, classes_in, members, place_of, signature_of
 from .ports import HandlingMeter, Meter
 from .routes import JoinedRoutes, Route
+from .unit_of_work import UnitOfWork
 
 P = TypeVar("P")
 
 
 class HandlerPlan(NamedTuple):
-    """A handler, bound to its collaborators; `records` are the events that its command may cause."""
+    """A handler, bound to its collaborators; `records` are the events that its command may cause.
+
+    `begins_at_once`: it is given a unit of work, and nothing else that it could use before.
+    """
 
     name: str
     call: Callable[[Message], Any]
@@ -29,6 +33,7 @@ class HandlerPlan(NamedTuple):
     permission: str | None = None
     records: frozenset[type[Event[Any]]] = frozenset()
     context: str = ""
+    begins_at_once: bool = False
 
 
 class TriggerPlan(NamedTuple):
@@ -151,16 +156,17 @@ class _Planner:
 
     def bound(self, row: Route) -> HandlerPlan:
         offers = self._offers[row.context]
-        names = signature_of(row.target).collaborators
+        collaborators = signature_of(row.target).collaborators
         records = frozenset(self._routes.records.get(row.message, ()))
         return HandlerPlan(
             name=row.name,
-            call=Bound(row.target, {name: offers[name].make for name in names}),
+            call=Bound(row.target, {name: offers[name].make for name in collaborators}),
             place=place_of(row.target),
             meter=self._meter.of(row.kind, row.name),
             permission=self._routes.requires.get(row.message) or None,
             records=records,
             context=row.context,
+            begins_at_once=[_is_unit_of_work(each) for each in collaborators.values()] == [True],
         )
 
     def handler(self, message: type[Message]) -> HandlerPlan:
@@ -202,6 +208,10 @@ def commands_of(row: Route) -> tuple[type[Command[Any]], ...]:
     if isinstance(row.target, type):
         return (row.target,)
     return classes_in(signature_of(row.target).returns, Command)
+
+
+def _is_unit_of_work(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, UnitOfWork)
 
 
 def _always_decides(row: Route) -> bool:

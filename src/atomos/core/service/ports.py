@@ -155,8 +155,10 @@ class Meter(ABC):
         """Give the meter of one message or recipient, made once at start."""
 
 
-OUTCOMES = ("ok", "rejected", "failed", "conflict", "not_yet")
-"""How a handling may end: well, refused by the domain, with an error, because someone else was first, or not yet."""
+OUTCOMES = ("ok", "rejected", "failed", "conflict", "repeated", "not_yet")
+"""How a handling may end: well, refused by the domain, with an error, because someone else was first, because the
+message is a repeat, or not yet.
+"""
 
 
 class HandlingMeter(ABC):

@@ -38,7 +38,7 @@ class UnitOfWork(ABC):
             raise NotOpen(f"{type(self).__name__} was entered a second time.")
         self._handling = current_handling()
         if self._handling is not None and self._handling.heard is not None:
-            self._expects = self._handling.heard[0].expects
+            self._expects = self._handling.heard.envelope.expects
         self._begin(self._handling)
         self._state = "open"
         return self
