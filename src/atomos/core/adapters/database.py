@@ -119,7 +119,7 @@ class Database:
 
     @contextmanager
     def glance(self) -> Iterator[Any]:
-        """Open a driver's connection for one statement of the same kind, in front of a unit of work.
+        """Open a driver's connection for one statement of the same kind, in front of a unit of work that is not begun.
 
         SQLAlchemy would cost more than the statement. On PostgreSQL the connection is one of `writer`: the unit of
         work takes it next, and both the server's process and the trust in it are fresh. Raises `Unavailable`.

@@ -82,7 +82,7 @@ class Executor:
             started = perf_counter()
 
     def _look_up(self, handling: Handling, heard: Heard) -> None:
-        # Whoever is given nothing but a unit of work can do nothing before it begins.
+        # Whoever is given more than a unit of work may take its time before it begins.
         if handling.plan.begins_at_once:
             handling.begun = self._log.begin_unless_repeat(heard.envelope.id)
             if handling.begun is not None:  # nobody may take it
