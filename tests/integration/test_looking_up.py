@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, event, exc, text
 
-from atomos.core.adapters import Database, postgres, unit_of_work
+from atomos.core.adapters import Database, begun, postgres
 from atomos.core.adapters.dialects import postgresql_begin
+from atomos.core.domain import DomainError
 from atomos.core.service import Conflict, MessageBus, Offer, Origin, Reused, Routes, Unavailable, join
 from atomos.core.service.envelope import new_id
 from atomos.core.service.errors import NotCommitted, NotLookedUp
@@ -137,7 +139,8 @@ def test_the_look_up_is_prepared_once_and_anew_only_after_a_rollback(
     def name() -> str:
         return str(resting(log_database).info.parameter_status("application_name"))
 
-    bells.bus.emit(Chimed(), Origin(id=new_id()))
+    bells.bus.emit(Chimed(), origin := Origin(id=new_id()))
+    bells.bus.emit(Chimed(), origin)
     marked = f"{postgresql_begin._PREPARE} set application_name = 'prepared';"
     monkeypatch.setattr(postgresql_begin, "_PREPARE", marked)
     bells.bus.emit(Chimed(), Origin(id=new_id()))
@@ -146,6 +149,25 @@ def test_the_look_up_is_prepared_once_and_anew_only_after_a_rollback(
         bells.bus.emit(Chimed(number=-1), Origin(id=new_id()))
     bells.bus.emit(Chimed(), Origin(id=new_id()))
     assert name() == "prepared"
+
+
+@ON_POSTGRESQL
+def test_a_savepoint_that_was_rolled_back_is_a_rollback_too(
+    log_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(command: Count, uow: BellsUnitOfWork) -> None:
+        with uow:
+            if command.number == 1:
+                savepoint = uow.session.begin_nested()
+                uow.session.execute(text("select 1"))
+                savepoint.rollback()
+            write(command, uow)
+            return uow.commit()
+
+    bells = bells_with(log_database, save)
+    monkeypatch.setattr(postgresql_begin, "_look_up", lambda *_: pytest.fail("it was not prepared"))
+    for number in [*[0] * 10, 1, 0]:  # the driver has statements of its own by then
+        bells.bus.emit(Chimed(number=number), Origin(id=new_id()))
 
 
 @ON_POSTGRESQL
@@ -186,10 +208,71 @@ def test_a_transaction_that_nobody_took_is_closed_with_the_handling(log_database
 def test_a_transaction_that_was_left_alone_is_given_up_for_another(
     log_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unit_of_work, "_TAKEN_SECONDS", 0.0)
+    monkeypatch.setattr(begun, "_LEFT_SECONDS", 0.0)
     bells_with(log_database, alone).bus.emit(Chimed(number=1), Origin(id=new_id()))
     assert states == [TransactionStatus.IDLE]
     assert log_database.writer.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_transaction_that_the_server_ended_meanwhile_costs_its_handler_nothing(
+    log_database: Database, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    monkeypatch.setattr(begun, "_LEFT_SECONDS", 0.0)
+
+    def dawdle(command: Count, uow: BellsUnitOfWork) -> None:
+        idle = text(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where state = 'idle in transaction' and datname = current_database()"
+        )
+        with log_database.transaction() as connection:
+            assert connection.execute(idle).all() == [(True,)]
+        if refuses:
+            raise DomainError("no")
+        with uow:
+            write(command, uow)
+            return uow.commit()
+
+    bells = bells_with(log_database, dawdle)
+    with pytest.raises(DomainError, match="no") if refuses else nullcontext():
+        bells.bus.emit(Chimed(number=1), Origin(id=new_id()))
+    assert bells.counts() == ([] if refuses else [1])
+    assert log_database.writer.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+@ON_POSTGRESQL
+def test_a_look_up_that_waits_for_a_lock_in_vain_is_not_made_again(
+    log_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(log_url, lock_timeout=0.1)
+    bells = bells_with(database, alone)
+    bells.bus.emit(Chimed(number=1), Origin(id=new_id()))
+    looks: list[Any] = []
+    for place, name in (postgresql_begin, "_look_up"), (bells.log, "recall"):
+        monkeypatch.setattr(place, name, lambda *each: looks.append(each))
+    with database.transaction() as connection:
+        connection.execute(text("lock table atomos_message in access exclusive mode"))
+        with pytest.raises(NotLookedUp):
+            bells.bus.emit(Chimed(number=2), Origin(id=new_id()))
+    bells.bus.emit(Chimed(number=3), Origin(id=new_id()))
+    assert (bells.counts(), looks) == ([1, 3], [])
+    database.close()
+
+
+@ON_POSTGRESQL
+def test_where_nothing_can_be_prepared_the_driver_looks_up(
+    bells: Bells, log_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_begin, "_PREPARE", "DO LANGUAGE nowhere 'nothing';")
+    origin = Origin(id=new_id())
+    for _ in range(2):
+        bells.bus.emit(Chimed(number=1), origin)
+    monkeypatch.setattr(postgresql_begin, "_PREPARE", "DO $$ BEGIN RAISE WARNING 'tried again'; END $$;")
+    notices: list[Any] = []
+    resting(log_database).add_notice_handler(notices.append)
+    bells.bus.emit(Chimed(number=2), Origin(id=new_id()))
+    assert (bells.counts(), notices) == ([1, 2], [])
 
 
 @ON_POSTGRESQL
@@ -238,6 +321,22 @@ def test_a_unit_of_work_that_begins_itself_may_choose_its_isolation(log_database
     for number in (1, 2):
         bells.bus.emit(Chimed(number=number), Origin(id=new_id()))
     assert bells.counts() == [1, 2]
+
+
+@ON_POSTGRESQL
+def test_an_isolation_level_of_the_whole_engine_holds(log_database: Database) -> None:
+    found: list[Any] = []
+
+    def look(command: Count, uow: BellsUnitOfWork) -> None:
+        with uow:
+            found.append(uow.session.scalar(text("show transaction_isolation")))
+            return uow.commit()
+
+    log_database.writer.update_execution_options(isolation_level="SERIALIZABLE")
+    bells, origin = bells_with(log_database, look), Origin(id=new_id())
+    for _ in range(2):
+        bells.bus.emit(Chimed(), origin)
+    assert found == ["serializable"]
 
 
 @ON_POSTGRESQL

@@ -198,22 +198,30 @@ class Work(UnitOfWork):
     """Only its class matters here."""
 
 
+class Choosing(Work):
+    begins_itself = True
+
+
 def reads_too(command: Pack, uow: Work, clock: Clock) -> None: ...
 
 
 def works(command: Pack, uow: Work) -> None: ...
 
 
+def chooses(command: Pack, choosing: Work) -> None: ...
+
+
 def works_twice(command: Pack, uow: Work, other: Work) -> None: ...
 
 
 @pytest.mark.parametrize(
-    ("handler", "at_once"), [(works, True), (works_twice, False), (reads_too, False), (pack, False)]
+    ("handler", "at_once"),
+    [(works, True), (works_twice, False), (chooses, False), (reads_too, False), (pack, False)],
 )
 def test_a_handler_begins_at_once_when_it_is_given_one_unit_of_work_and_nothing_else(
     handler: Callable[..., None], at_once: bool
 ) -> None:
-    made = {"uow": Work, "other": Work, "clock": Clock}
+    made = {"uow": Work, "other": Work, "choosing": Choosing, "clock": Clock}
     offers = {name: Offer(name, lambda: None, each, f"Shop.{name}") for name, each in made.items()}
     routes = Routes(triggers={Placed: [Pack]}, commands={Pack: handler})
     plan = Flow(join(shop=[routes]), {"shop": offers}, SilentMeter()).handlers[Pack]

@@ -16,9 +16,6 @@ from ..service.ports import Unavailable
 from . import postgres, sqlite
 from .database_errors import explain
 
-BEGUN = "begun"
-"""In a session's `info`: when its transaction was begun for the unit of work that comes next, in monotonic seconds."""
-
 _CLAIM_IDLE_SECONDS = 2.0
 
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.orm import Session
 
 from ..domain.errors import AtomosError
 from ..service.delivery import Fence, MessageLog, Recalled, Record, Status, Stored
-from ..service.errors import LeaseLost, NewerBuild, NotLookedUp, Repeated, Reused
+from ..service.errors import Conflict, LeaseLost, NewerBuild, NotLookedUp, Repeated, Reused
 from ..service.failpoints import failpoint
 from ..service.ports import Unavailable
 from ..service.waking import Wake
 from . import following
+from .begun import Begun
 from .codec import Codec, fingerprint
-from .database import BEGUN, Database
+from .database import Database
 from .database_errors import explain
 from .dialects import Answered, DeliveryRow, MessageRow, dialect_named, dialect_of, postgresql_begin
 
@@ -58,7 +57,7 @@ class SqlMessageLog(MessageLog):
         if is_known:
             raise Repeated(f"{message_id} is stored.")
 
-    def begin_unless_repeat(self, message_id: str) -> Session | None:
+    def begin_unless_repeat(self, message_id: str) -> Begun | None:
         """Look with the statement that begins the transaction. On SQLite, who begins to write holds up the others."""
         if self._database.dialect == "sqlite":
             self.refuse_repeat(message_id)
@@ -68,11 +67,12 @@ class SqlMessageLog(MessageLog):
                 session = self._database.session()
                 stack.callback(session.close)
                 is_known = postgresql_begin.begin(session.connection(), message_id)
+                if is_known:
+                    session.commit()  # with a rollback the driver would take back all that is prepared
             if is_known:
                 raise Repeated(f"{message_id} is stored.")
             stack.pop_all()
-        session.info[BEGUN] = monotonic()
-        return session
+        return Begun(session)
 
     def _find(self, message_id: str) -> tuple[str, str | None] | None:
         with self._database.glance() as driver:
@@ -161,8 +161,8 @@ class SqlMessageLog(MessageLog):
         try:
             with self._explained():
                 yield
-        except Unavailable as error:
-            raise NotLookedUp(str(error), retry_after=error.retry_after) from error
+        except (Unavailable, Conflict) as error:  # a lock that is waited for in vain is none of the message
+            raise NotLookedUp(str(error)) from error
 
     def _answered(self, obeyed: Record | None) -> Answered | None:
         if obeyed is None:

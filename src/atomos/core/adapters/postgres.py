@@ -18,8 +18,7 @@ from ..service.ports import Unavailable
 REFUSED_WRITE = "25006"
 """The SQLSTATE of a write where none is taken: on a replica, or in a transaction that may only read."""
 
-PREPARED = "prepared"
-"""In a connection's `info`: what a look-up needs is prepared on it. The driver takes it back after a rollback."""
+_PREPARED = "prepared"
 
 _PEER_SECONDS = 15
 _KEEPALIVES = (5, 3, 3)
@@ -98,7 +97,8 @@ def engine(
     _Trust(made, writes=not read_only)
     if read_only:
         return made.execution_options(postgresql_readonly=True)
-    event.listen(made, "rollback", _forget_prepared)
+    for end in ("rollback", "rollback_savepoint"):
+        event.listen(made, end, forget_prepared)
     event.listen(made, "handle_error", _leave_read_only, retval=True)
     return made
 
@@ -197,9 +197,20 @@ def takes_no_writes(connection: psycopg.Connection[Any]) -> bool:
     return b"on" in (said(b"in_hot_standby"), said(b"default_transaction_read_only"))
 
 
-def _forget_prepared(connection: Connection) -> None:
-    if not connection.invalidated:
-        connection.info.pop(PREPARED, None)
+def is_prepared(connection: Connection) -> bool | None:
+    """Say whether what a look-up needs is prepared on a connection: None is not known, False: it cannot be."""
+    return connection.info.get(_PREPARED)
+
+
+def note_prepared(connection: Connection, is_prepared: bool) -> None:
+    """Note that it is, or that it cannot be."""
+    connection.info[_PREPARED] = is_prepared
+
+
+def forget_prepared(connection: Connection, *_: object) -> None:
+    """Note that nobody knows: after a rollback the driver takes back what is prepared, if there is some of its own."""
+    if not connection.invalidated and connection.info.get(_PREPARED):
+        del connection.info[_PREPARED]
 
 
 def _leave_read_only(context: ExceptionContext) -> BaseException | None:

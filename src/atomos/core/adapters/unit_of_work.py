@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from time import monotonic
-from typing import ClassVar
 
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
@@ -17,21 +15,12 @@ from ..service.errors import NotOpen
 from ..service.failpoints import failpoint
 from ..service.handling import Handling
 from ..service.unit_of_work import UnitOfWork
-from .database import BEGUN, Database
+from .database import Database
 from .message_log import SqlMessageLog
-
-_TAKEN_SECONDS = 1.0
-"""A transaction that was begun and left alone for longer is given up: the database may have ended it."""
 
 
 class SqlUnitOfWork(UnitOfWork):
-    """An atomic update of a database. A context's subclass adds its repositories, which use `session`.
-
-    `begins_itself` is for a subclass that says how its transaction begins, such as its isolation level, with the
-    first use of `session`. Otherwise, where a message may be a repeat, it may have begun with the look-up.
-    """
-
-    begins_itself: ClassVar[bool] = False
+    """An atomic update of a database. A context's subclass adds its repositories, which use `session`."""
 
     def __init__(self, database: Database, log: SqlMessageLog) -> None:
         super().__init__()
@@ -52,19 +41,11 @@ class SqlUnitOfWork(UnitOfWork):
         if handling is None:
             raise NotOpen(f"{type(self).__name__} was entered outside the handling of a command.")
         self._open.enter_context(self._database.turn())
-        session = self._begun(handling) or self._database.session()
+        begun, handling.begun = handling.begun, None
+        taken = None if begun is None else begun.take(self._database.writer)
+        session = taken or self._database.session()
         self._open.callback(session.close)
         self._session = handling.session = session
-
-    def _begun(self, handling: Handling) -> Session | None:
-        session, handling.begun = handling.begun, None
-        if session is None:
-            return None
-        is_ours = session.get_bind() is self._database.writer and not self.begins_itself
-        if is_ours and monotonic() - session.info[BEGUN] < _TAKEN_SECONDS:
-            return session  # type: ignore[no-any-return]
-        session.close()
-        return None
 
     def _explain(self, error: Exception) -> AtomosError | None:
         return self._log.explain(error, self._handling.plan.place if self._handling else type(self).__name__)

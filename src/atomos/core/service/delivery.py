@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from ..domain.errors import AtomosError
 from ..domain.messages import Message
 from .envelope import Envelope
-from .errors import Repeated
+from .errors import NotLookedUp, Repeated
+from .ports import Unavailable
 
 
 class Status(StrEnum):
@@ -206,13 +207,18 @@ class MessageLog(ABC):
 
     def refuse_repeat(self, message_id: str) -> None:
         """Look whether a message is stored. Raises `Repeated` when it is, `NotLookedUp` when nobody can say."""
-        if self.known([message_id]):
+        try:
+            is_known = self.known([message_id])
+        except Unavailable as error:
+            raise NotLookedUp(str(error), retry_after=error.retry_after) from error
+        if is_known:
             raise Repeated(f"{message_id} is stored.")
 
     def begin_unless_repeat(self, message_id: str) -> Any:
         """Look as `refuse_repeat` does, and begin the transaction of the unit of work that comes next, where it can.
 
-        Gives its session, which the caller closes; None where the unit of work begins its own. Raises the same.
+        Gives it for `Handling.begun`, and the caller closes it; None where the unit of work begins its own.
+        Raises the same.
         """
         self.refuse_repeat(message_id)
 

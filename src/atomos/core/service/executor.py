@@ -85,7 +85,7 @@ class Executor:
         # Whoever is given more than a unit of work may take its time before it begins.
         if handling.plan.begins_at_once:
             handling.begun = self._log.begin_unless_repeat(heard.envelope.id)
-            if handling.begun is not None:  # nobody may take it
+            if handling.begun is not None:  # nobody has to take it
                 handling.at_end(handling.begun.close)
         else:
             self._log.refuse_repeat(heard.envelope.id)

@@ -52,7 +52,7 @@ class Handling:
     `heard` is the event that an entrypoint emitted, as it will be recorded with this command and its answer;
     `others` are the other commands that it triggered; `completes` is the delivery that led here; `stored` says
     that the command's row was written when it was decided. `session` is the database session in use, and `begun`
-    one whose transaction was begun for the unit of work that comes next; None: it begins its own.
+    a transaction that the unit of work that comes next may take; None: it begins its own.
     """
 
     session: Any = None

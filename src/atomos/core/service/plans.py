@@ -23,7 +23,7 @@ P = TypeVar("P")
 class HandlerPlan(NamedTuple):
     """A handler, bound to its collaborators; `records` are the events that its command may cause.
 
-    `begins_at_once`: it is given a unit of work, and nothing else that it could use before.
+    `begins_at_once`: it is given a unit of work, whose transaction may have begun, and nothing else.
     """
 
     name: str
@@ -166,7 +166,8 @@ class _Planner:
             permission=self._routes.requires.get(row.message) or None,
             records=records,
             context=row.context,
-            begins_at_once=[_is_unit_of_work(each) for each in collaborators.values()] == [True],
+            begins_at_once=[_may_be_begun(offers[name].makes or each) for name, each in collaborators.items()]
+            == [True],
         )
 
     def handler(self, message: type[Message]) -> HandlerPlan:
@@ -210,8 +211,8 @@ def commands_of(row: Route) -> tuple[type[Command[Any]], ...]:
     return classes_in(signature_of(row.target).returns, Command)
 
 
-def _is_unit_of_work(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, UnitOfWork)
+def _may_be_begun(made: Any) -> bool:
+    return isinstance(made, type) and issubclass(made, UnitOfWork) and not made.begins_itself
 
 
 def _always_decides(row: Route) -> bool:

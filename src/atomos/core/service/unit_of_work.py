@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self, TypeVar, overload
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 from ..domain.errors import AtomosError
 from ..domain.messages import Event
@@ -23,8 +23,12 @@ A = TypeVar("A")
 class UnitOfWork(ABC):
     """One atomic update: `with uow: ...; return uow.commit(answer)`. Leaving without a commit rolls back.
 
-    A context's own subclass adds its repositories. One serves one handling and is never shared.
+    A context's own subclass adds its repositories. One serves one handling and is never shared. `begins_itself` is for
+    a subclass that says how its transaction begins, such as its isolation level; otherwise, where a message may be a
+    repeat, it may have begun with the look-up.
     """
+
+    begins_itself: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._tracked: list[Aggregate] = []
