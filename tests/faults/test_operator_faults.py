@@ -69,7 +69,11 @@ def test_all_that_is_dead_retried_twice_at_once_while_it_runs_is_done_once(once:
 
         wait_until(all_are_done, SECONDS, "all to be done")
     once.settle(tended=False)
-    assert retried == len(numbers), "each was dead once, and taken back once"
+    # After many failures in a row it is the recipient that is in doubt, and nobody dies of the next ones.
+    kept = once.look(f"select cast(errors as text) from atomos_delivery where recipient = '{NOTIFY}'")
+    taken_back = Counter(errors.count("retried by") for [errors] in kept)
+    assert set(taken_back) <= {0, 1}, "who was dead was taken back once"
+    assert taken_back[1] == retried > 0
     assert Counter(told(once)) == Counter(numbers)
     assert has_nothing_broken(once)
 
