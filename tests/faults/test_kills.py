@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 
 import httpx2
 import pytest
@@ -169,9 +170,7 @@ class Sender(threading.Thread):
     def run(self) -> None:
         for each in self._deposits:
             body = {"account": each.account, "number": each.number}
-            until = time.monotonic() + SECONDS
-            while time.monotonic() < until and not self._is_told(body):
-                time.sleep(0.05)
+            wait_until(partial(self._is_told, body), SECONDS, f"deposit {each.number} to be accepted")
 
     def _is_told(self, body: dict[str, object]) -> bool:
         self.tries += 1

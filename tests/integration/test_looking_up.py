@@ -13,10 +13,11 @@ from sqlalchemy import Connection, event, exc, text
 from atomos.core.adapters import Database, begun, postgres
 from atomos.core.adapters.dialects import postgresql_begin
 from atomos.core.domain import DomainError
-from atomos.core.service import Conflict, MessageBus, Offer, Origin, Reused, Routes, Unavailable, join
+from atomos.core.service import Conflict, Origin, Reused, Routes, Unavailable
 from atomos.core.service.envelope import new_id
 from atomos.core.service.errors import NotCommitted, NotLookedUp
 from atomos.core.service.ports import HandlingMeter, Meter
+from atomos.testing.probing import SilentMeter
 
 from .conftest import ON_POSTGRESQL
 from .worker_samples import COUNTS, Bells, BellsUnitOfWork, Chimed, Count, Script, insert
@@ -56,9 +57,14 @@ def forgetful(command: Count, uow: BellsUnitOfWork) -> None:
 
 
 def bells_with(
-    database: Database, handler: Callable[..., None], work: type[BellsUnitOfWork] = BellsUnitOfWork
+    database: Database,
+    handler: Callable[..., None],
+    *,
+    work: type[BellsUnitOfWork] = BellsUnitOfWork,
+    meter: Meter = SilentMeter(),  # noqa: B008 - it has no state
 ) -> Bells:
-    return Bells(database, routes=Routes(triggers={Chimed: [Count]}, commands={Count: handler}), work=work)
+    routes = Routes(triggers={Chimed: [Count]}, commands={Count: handler})
+    return Bells(database, routes=routes, work=work, meter=meter)
 
 
 @pytest.fixture
@@ -317,7 +323,7 @@ def serializable(command: Count, uow: Serializable) -> None:
 
 @ON_POSTGRESQL
 def test_a_unit_of_work_that_begins_itself_may_choose_its_isolation(log_database: Database) -> None:
-    bells = bells_with(log_database, serializable, Serializable)
+    bells = bells_with(log_database, serializable, work=Serializable)
     for number in (1, 2):
         bells.bus.emit(Chimed(number=number), Origin(id=new_id()))
     assert bells.counts() == [1, 2]
@@ -340,7 +346,7 @@ def test_an_isolation_level_of_the_whole_engine_holds(log_database: Database) ->
 
 
 @ON_POSTGRESQL
-def test_what_an_application_does_as_a_transaction_begins_stays(bells: Bells, log_database: Database) -> None:
+def test_what_an_application_does_as_a_transaction_begins_stays(log_database: Database) -> None:
     def set_local(connection: Connection) -> None:
         connection.exec_driver_sql("set local application_name = 'mine'")
 
@@ -418,10 +424,7 @@ class Outcomes(Meter, HandlingMeter):
 
 def test_a_repeat_is_no_failure_of_its_handler(log_database: Database) -> None:
     outcomes, origin = Outcomes(), Origin(id=new_id())
-    bells = bells_with(log_database, alone)
-    joined = join(bells=[Routes(triggers={Chimed: [Count]}, commands={Count: alone})])
-    offer = Offer("uow", lambda: BellsUnitOfWork(log_database, bells.log), BellsUnitOfWork, "test.uow")
-    bus = MessageBus(joined, {"bells": {"uow": offer}}, bells.log, bells.clock, outcomes)
+    bells = bells_with(log_database, alone, meter=outcomes)
     for _ in range(2):
-        bus.emit(Chimed(), origin)
+        bells.bus.emit(Chimed(), origin)
     assert outcomes.all == ["ok", "ok", "ok", "repeated"], "each time the trigger, and the command"

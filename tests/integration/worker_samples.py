@@ -25,6 +25,7 @@ from atomos.core.service import (
     parks,
 )
 from atomos.core.service.handling import current_handling
+from atomos.core.service.ports import Meter
 from atomos.core.service.waking import Wake
 from atomos.testing import MovedClock
 from atomos.testing.probing import SilentMeter
@@ -174,6 +175,7 @@ class Bells:
         deliveries: Callable[[SqlDeliveries], SqlDeliveries] = lambda real: real,
         wake: Wake | None = None,
         work: type[BellsUnitOfWork] = BellsUnitOfWork,
+        meter: Meter = SilentMeter(),  # noqa: B008 - it has no state
     ) -> None:
         self.database = database
         self.script = Script()
@@ -190,7 +192,7 @@ class Bells:
             Offer("envelope", lambda: current_handling().envelope, Envelope, "test.envelope"),  # type: ignore[union-attr]
         ]
         self.bus = MessageBus(
-            joined, {"bells": {each.name: each for each in offers}}, self.log, self.clock, SilentMeter()
+            joined, {"bells": {each.name: each for each in offers}}, self.log, self.clock, meter
         )
         with database.transaction() as connection:
             METADATA.create_all(connection)

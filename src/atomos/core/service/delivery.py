@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 from ..domain.errors import AtomosError
 from ..domain.messages import Message
 from .envelope import Envelope
-from .errors import NotLookedUp, Repeated
-from .ports import Unavailable
+from .errors import Repeated
 
 
 class Status(StrEnum):
@@ -206,12 +205,11 @@ class MessageLog(ABC):
         """Say which of these ids have a message that is stored."""
 
     def refuse_repeat(self, message_id: str) -> None:
-        """Look whether a message is stored. Raises `Repeated` when it is, `NotLookedUp` when nobody can say."""
-        try:
-            is_known = self.known([message_id])
-        except Unavailable as error:
-            raise NotLookedUp(str(error), retry_after=error.retry_after) from error
-        if is_known:
+        """Look whether a message is stored. Raises `Repeated` when it is.
+
+        One that can be away raises `NotLookedUp` then, so that it is not asked a second time.
+        """
+        if self.known([message_id]):
             raise Repeated(f"{message_id} is stored.")
 
     def begin_unless_repeat(self, message_id: str) -> Any:
